@@ -1,0 +1,242 @@
+"""Every setting, read once from the environment. A bad one stops the start with a sentence.
+
+``NAME_FILE`` names a file that holds the value of ``NAME``, as secrets are mounted by
+container platforms. ``docs/settings.md`` lists all settings.
+"""
+
+import hashlib
+import os
+import secrets
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from limits import parse as parse_rate
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+T = TypeVar("T")
+Network = IPv4Network | IPv6Network
+
+# A Unix socket path longer than this is refused by the kernel (sun_path, 108 bytes with the final NUL).
+MAX_SOCKET_PATH = 100
+
+
+class ConfigurationError(SystemExit):
+    """A setting that cannot work; its text says which, why, and what to write instead.
+
+    As a ``SystemExit`` it stops whatever was being started (flask, gunicorn, a
+    script) with that text on standard error and status 1, without a traceback.
+    """
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of one deployment."""
+
+    data_dir: Path
+    host: str
+    port: int
+    public_url: str
+    database_url: str
+    redis_url: str
+    embedded_redis: bool
+    secret_key: str
+    web_concurrency: int
+    worker_concurrency: int
+    scim_rate_limit: str
+    failed_auth_rate_limit: str
+    webhook_allow_http: bool
+    webhook_allowed_networks: tuple[Network, ...]
+    sweep_seconds: float
+
+    @property
+    def scim_endpoint_url(self) -> str:
+        """The SCIM base URL that an IT admin pastes into the IdP, with its final slash."""
+        return f"{self.public_url}/scim/v2/"
+
+    @property
+    def redis_socket(self) -> Path:
+        """The socket of the embedded Redis."""
+        return embedded_redis_socket(self.data_dir)
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] | None = None) -> "Settings":
+        """Read the settings.
+
+        :raises ConfigurationError: When one cannot work.
+        """
+        env = _Environment(os.environ if environ is None else environ)
+        data_dir = env.get("DATA_DIR", "instance", _directory)
+        host = env.get("HOST", "127.0.0.1", str)
+        port = env.get("PORT", "8000", _port)
+        shown_host = "localhost" if host in ("0.0.0.0", "::", "") else host  # noqa: S104
+        redis_url = env.optional("REDIS_URL", _redis_url)
+        return cls(
+            data_dir=data_dir,
+            host=host,
+            port=port,
+            public_url=env.get("PUBLIC_URL", f"http://{shown_host}:{port}", _public_url),
+            database_url=env.get("DATABASE_URL", f"sqlite:///{data_dir / 'authn_scim.db'}", _database_url),
+            redis_url=redis_url or f"unix://{embedded_redis_socket(data_dir)}",
+            embedded_redis=redis_url is None,
+            secret_key=env.optional("SECRET_KEY", _secret_key) or _kept_secret_key(data_dir),
+            web_concurrency=env.get("WEB_CONCURRENCY", "2", _at_least_one),
+            worker_concurrency=env.get("WORKER_CONCURRENCY", "2", _at_least_one),
+            scim_rate_limit=env.get("SCIM_RATE_LIMIT", "100 per second", _rate),
+            failed_auth_rate_limit=env.get("FAILED_AUTH_RATE_LIMIT", "60 per minute", _rate),
+            webhook_allow_http=env.get("WEBHOOK_ALLOW_HTTP", "0", _flag),
+            webhook_allowed_networks=env.get("WEBHOOK_ALLOWED_NETWORKS", "", _networks),
+            sweep_seconds=env.get("SWEEP_SECONDS", "5", _positive_seconds),
+        )
+
+
+class _Environment:
+    """Reads one setting at a time, from ``NAME`` or from the file that ``NAME_FILE`` names."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.environ = environ
+
+    def raw(self, name: str) -> str | None:
+        file = self.environ.get(f"{name}_FILE")
+        if not file:
+            return self.environ.get(name) or None
+        if self.environ.get(name):
+            raise ConfigurationError(f"{name} and {name}_FILE are both set. Keep one of them.")
+        try:
+            return Path(file).read_text(encoding="utf-8").strip() or None
+        except OSError as error:
+            raise ConfigurationError(f"{name}_FILE names {file!r}, which cannot be read: {error.strerror}.") from error
+
+    def get(self, name: str, default: str, read: Callable[[str], T]) -> T:
+        value = self.raw(name)
+        return self.parse(name, default if value is None else value, read)
+
+    def optional(self, name: str, read: Callable[[str], T]) -> T | None:
+        value = self.raw(name)
+        return None if value is None else self.parse(name, value, read)
+
+    @staticmethod
+    def parse(name: str, value: str, read: Callable[[str], T]) -> T:
+        try:
+            return read(value)
+        except ValueError as error:
+            raise ConfigurationError(f"{name} is not usable: {error}") from error
+
+
+def embedded_redis_socket(data_dir: Path) -> Path:
+    """Return the socket of the embedded Redis: in the data directory, or elsewhere where that path is too long."""
+    socket = data_dir / "redis.sock"
+    if len(os.fsencode(socket)) <= MAX_SOCKET_PATH:
+        return socket
+    digest = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"authn-scim-{digest}.sock"
+
+
+def _directory(value: str) -> Path:
+    path = Path(value).expanduser().resolve()
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise ValueError(f"the directory {path} cannot be made ({error.strerror}).") from error
+    return path
+
+
+def _port(value: str) -> int:
+    if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= 65535:
+        raise ValueError(f"{value!r} is no port. Give a number from 1 to 65535.")
+    return int(value)
+
+
+def _public_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError(f"{value!r} is no web address. Give one such as https://scim.example.com.")
+    return value.rstrip("/")
+
+
+def _database_url(value: str) -> str:
+    try:
+        url = make_url(value)
+    except ArgumentError:
+        raise ValueError(
+            "it is no database URL. Give sqlite:///path/to/file.db or postgresql://user:password@host/name."
+        ) from None
+    if url.drivername in ("postgres", "postgresql"):
+        url = url.set(drivername="postgresql+psycopg")
+    if url.get_backend_name() == "sqlite":
+        if not url.database or url.database == ":memory:":
+            raise ValueError("SQLite needs a file, because several processes share it: sqlite:///path/to/file.db.")
+    elif url.drivername != "postgresql+psycopg":
+        raise ValueError(f"{url.drivername!r} is not supported. Use sqlite:// or postgresql://.")
+    return url.render_as_string(hide_password=False)
+
+
+def _redis_url(value: str) -> str:
+    if urlsplit(value).scheme not in ("redis", "rediss", "unix"):
+        raise ValueError("it is no Redis URL. Give redis://host:6379/0, rediss://… or unix:///path/to/redis.sock.")
+    return value
+
+
+def _secret_key(value: str) -> str:
+    if len(value) < 32:
+        raise ValueError(
+            "it is shorter than 32 characters. Make one: python -c 'import secrets; print(secrets.token_hex(32))'."
+        )
+    return value
+
+
+def _kept_secret_key(data_dir: Path) -> str:
+    """Return the key kept in the data directory, made at the first start. Several machines need ``SECRET_KEY``."""
+    path = data_dir / "secret_key"
+    if not path.exists():
+        # Written aside and linked into place, so that of several processes at once one wins and none reads half a key.
+        draft = data_dir / f"secret_key.{secrets.token_hex(8)}"
+        draft.touch(mode=0o600, exist_ok=False)
+        draft.write_text(secrets.token_hex(32), encoding="ascii")
+        with suppress(FileExistsError):  # another process was first; its key is the one to read
+            os.link(draft, path)
+        draft.unlink()
+    return path.read_text(encoding="ascii").strip()
+
+
+def _at_least_one(value: str) -> int:
+    if not value.isascii() or not value.isdigit() or int(value) < 1:
+        raise ValueError(f"{value!r} is no number of processes. Give 1 or more.")
+    return int(value)
+
+
+def _rate(value: str) -> str:
+    try:
+        parse_rate(value)
+    except ValueError:
+        raise ValueError(f'{value!r} is no rate. Write it as "100 per second".') from None
+    return value
+
+
+def _flag(value: str) -> bool:
+    if value not in ("0", "1"):
+        raise ValueError(f"{value!r} is neither 0 nor 1.")
+    return value == "1"
+
+
+def _networks(value: str) -> tuple[Network, ...]:
+    try:
+        return tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
+    except ValueError as error:
+        raise ValueError(f"{error}. Give networks such as 127.0.0.0/8, separated by commas.") from None
+
+
+def _positive_seconds(value: str) -> float:
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < 3600:
+        raise ValueError(f"{value!r} is no number of seconds between 0 and 3600.")
+    return seconds

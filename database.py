@@ -1,0 +1,126 @@
+"""The database: how its connections are set up, and the unit of work, the only place that commits."""
+
+import logging
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import Connection, Engine, Index, UniqueConstraint, event
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from errors import Conflict
+from models import Base
+
+log = logging.getLogger(__name__)
+
+AfterCommit = Callable[[Session], None]
+
+# How long a writer waits for another one on SQLite before it gives up.
+SQLITE_BUSY_MILLISECONDS = 20_000
+READ_ONLY = "authn_scim_read_only"
+
+
+class Database(SQLAlchemy):
+    """Flask-SQLAlchemy over our tables, with units of work.
+
+    ``after_commit`` is called with the session after each committed unit of
+    work. It tells the queue what became due; it must not raise, since the work
+    is done and a sweep finds what the queue was not told.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(metadata=Base.metadata, session_options={"expire_on_commit": False})
+        self.after_commit: AfterCommit | None = None
+
+    @contextmanager
+    def unit_of_work(self) -> Iterator[Session]:
+        """Yield the session of one transaction that writes: all of it is committed, or nothing.
+
+        :raises Conflict: When a constraint of the database refuses the change;
+            its ``constraint`` names the rule.
+        """
+        session = self.session()
+        session.rollback()  # ends the snapshot of an earlier read, so that this transaction starts from the present
+        session.info.clear()
+        try:
+            yield session
+            session.commit()
+        except IntegrityError as error:
+            session.rollback()
+            raise conflict_of(error) from error
+        except BaseException:
+            session.rollback()
+            raise
+        if self.after_commit is not None:
+            self.after_commit(session)
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """Yield the session of one transaction that only reads: one snapshot, no lock against writers."""
+        session = self.session()
+        session.rollback()
+        session.connection(execution_options={READ_ONLY: True})
+        try:
+            yield session
+        finally:
+            session.rollback()
+
+
+db = Database()
+
+
+def conflict_of(error: IntegrityError) -> Conflict:
+    """Return the conflict of a violated constraint, under the constraint's own name on every database."""
+    name = _constraint_name(error.orig)
+    return Conflict("Another object already has this value.", constraint=name)
+
+
+def _constraint_name(error: BaseException | None) -> str | None:
+    diagnostics = getattr(error, "diag", None)
+    if diagnostics is not None:
+        return str(diagnostics.constraint_name) if diagnostics.constraint_name else None
+    # SQLite names the columns instead: "UNIQUE constraint failed: users.email_key".
+    kind, _, columns = str(error).partition(": ")
+    if kind != "UNIQUE constraint failed":
+        return None
+    return _unique_constraints().get(columns)
+
+
+def _unique_constraints() -> dict[str, str]:
+    """Return the names of all unique constraints and indexes, by their columns as SQLite writes them."""
+    names: dict[str, str] = {}
+    for table in Base.metadata.sorted_tables:
+        rules: list[UniqueConstraint | Index] = [r for r in table.constraints if isinstance(r, UniqueConstraint)]
+        for rule in [*rules, *(index for index in table.indexes if index.unique)]:
+            columns = ", ".join(f"{table.name}.{column.name}" for column in rule.columns)
+            names[columns] = str(rule.name)
+    return names
+
+
+@event.listens_for(Engine, "connect")
+def set_up_connection(connection: Any, _record: Any) -> None:
+    """Make SQLite durable and concurrent: WAL, every commit on disk, foreign keys, and transactions begun by us."""
+    if not isinstance(connection, sqlite3.Connection):
+        return
+    connection.isolation_level = None  # no implicit BEGIN; begin_transaction below says which kind
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {SQLITE_BUSY_MILLISECONDS}")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+@event.listens_for(Engine, "begin")
+def begin_transaction(connection: Connection) -> None:
+    """Begin a SQLite transaction with the lock it will need.
+
+    A transaction that reads first and writes later cannot wait for its lock
+    (SQLITE_BUSY_SNAPSHOT), so one that may write takes the lock at once.
+    """
+    if connection.dialect.name == "sqlite":
+        read_only = connection.get_execution_options().get(READ_ONLY, False)
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")

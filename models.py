@@ -1,0 +1,473 @@
+"""What is stored: tables, constraints, indexes. No queries, no Flask, no input or output.
+
+Times are integer Unix milliseconds. ``*_key`` columns hold the folded form of a
+name (see ``folding.py``), in which it is compared and indexed. Every table of a
+directory leads with ``organization_id``, so no look-up can leave the organization.
+"""
+
+from typing import Any, ClassVar
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+    false,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+from clock import now_ms
+
+
+class Base(DeclarativeBase):
+    """The declarative base; every constraint gets a name, so that errors and migrations can speak of it."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map: ClassVar = {
+        str: Text,
+        int: BigInteger,
+        bool: Boolean,
+        dict[str, Any]: JSON,
+        list[str]: JSON,
+        list[Any]: JSON,
+    }
+
+
+# -- Organizations and people ------------------------------------------------
+
+
+class Organization(Base):
+    """A customer of the product."""
+
+    __tablename__ = "organizations"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    created_at: Mapped[int] = mapped_column(default=now_ms)
+    updated_at: Mapped[int] = mapped_column(default=now_ms)
+    deleted_at: Mapped[int | None]
+
+
+class Role(Base):
+    """A named set of permissions, the same in every organization of the environment."""
+
+    __tablename__ = "roles"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str]
+    permissions: Mapped[list[str]]
+    is_default: Mapped[bool] = mapped_column(default=False, server_default=false())
+    created_at: Mapped[int] = mapped_column(default=now_ms)
+    updated_at: Mapped[int] = mapped_column(default=now_ms)
+
+
+class User(Base):
+    """The product's person, unique by e-mail address in the environment, in any number of organizations.
+
+    ``managed_by_organization_id`` is the one organization whose directory may
+    write the profile; null for a person whom no directory manages.
+    """
+
+    __tablename__ = "users"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    external_id: Mapped[str | None]
+    email_address: Mapped[str | None]
+    email_key: Mapped[str | None] = mapped_column(unique=True)
+    username: Mapped[str | None]
+    first_name: Mapped[str | None]
+    last_name: Mapped[str | None]
+    public_metadata: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    active: Mapped[bool] = mapped_column(default=True)
+    managed_by_organization_id: Mapped[str | None] = mapped_column(ForeignKey("organizations.id"))
+    created_at: Mapped[int] = mapped_column(default=now_ms)
+    updated_at: Mapped[int] = mapped_column(default=now_ms)
+    deleted_at: Mapped[int | None]
+
+
+class OrganizationMembership(Base):
+    """The tie of a user to an organization, with one role. Soft-deleted when the person leaves, restored on return."""
+
+    __tablename__ = "organization_memberships"
+    __table_args__ = (
+        UniqueConstraint("organization_id", "user_id"),
+        Index(None, "user_id"),
+        # The pages of a list of members, in the order in which they joined.
+        Index(None, "organization_id", "id"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"))
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    role_id: Mapped[str] = mapped_column(ForeignKey("roles.id"))
+    role_source: Mapped[str] = mapped_column(String(16))
+    # What the directory last decided, so that a role set by hand stays until that decision changes.
+    mapped_role_key: Mapped[str | None]
+    created_at: Mapped[int] = mapped_column(default=now_ms)
+    updated_at: Mapped[int] = mapped_column(default=now_ms)
+    deleted_at: Mapped[int | None]
+
+    user: Mapped[User] = relationship()
+    role: Mapped[Role] = relationship()
+
+
+class EnterpriseConnection(Base):
+    """The SSO application that SCIM is layered on."""
+
+    __tablename__ = "enterprise_connections"
+    __table_args__ = (Index(None, "organization_id"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"))
+    protocol: Mapped[str] = mapped_column(String(8))
+    name: Mapped[str]
+    domains: Mapped[list[str]]
+    enabled: Mapped[bool] = mapped_column(default=True)
+    created_at: Mapped[int] = mapped_column(default=now_ms)
+    updated_at: Mapped[int] = mapped_column(default=now_ms)
+
+
+# -- Credentials: only hashes are stored --------------------------------------
+
+
+class ScimToken(Base):
+    """A bearer token of an IdP. It alone decides the organization of a SCIM request."""
+
+    __tablename__ = "scim_tokens"
+    __table_args__ = (Index(None, "organization_id", "created_at"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"))
+    enterprise_connection_id: Mapped[str | None] = mapped_column(ForeignKey("enterprise_connections.id"))
+    name: Mapped[str]
+    prefix: Mapped[str] = mapped_column(String(16))
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    created_at: Mapped[int] = mapped_column(default=now_ms)
+    expires_at: Mapped[int | None]
+    last_used_at: Mapped[int | None]
+    revoked_at: Mapped[int | None]
+
+
+class SecretKey(Base):
+    """A bearer key of the product's backend; for one organization, or for the environment when that is null."""
+
+    __tablename__ = "secret_keys"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    organization_id: Mapped[str | None] = mapped_column(ForeignKey("organizations.id"))
+    name: Mapped[str]
+    prefix: Mapped[str] = mapped_column(String(16))
+    key_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    created_at: Mapped[int] = mapped_column(default=now_ms)
+    last_used_at: Mapped[int | None]
+    revoked_at: Mapped[int | None]
+
+
+class SignInLink(Base):
+    """A link that signs a member in once."""
+
+    __tablename__ = "sign_in_links"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"))
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    created_at: Mapped[int] = mapped_column(default=now_ms)
+    expires_at: Mapped[int]
+    used_at: Mapped[int | None]
+
+
+class Session(Base):
+    """A signed-in browser, for one user in one organization."""
+
+    __tablename__ = "sessions"
+    __table_args__ = (Index(None, "organization_id", "user_id"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"))
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    created_at: Mapped[int] = mapped_column(default=now_ms)
+    last_seen_at: Mapped[int] = mapped_column(default=now_ms)
+    expires_at: Mapped[int]
+    ended_at: Mapped[int | None]
+
+
+# -- The directory: what the IdP pushed ----------------------------------------
+
+
+class AttributeMapping(Base):
+    """The override of the default attribute mapping, one per organization."""
+
+    __tablename__ = "scim_attribute_mappings"
+
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
+    mapping: Mapped[dict[str, Any]]
+    version: Mapped[int] = mapped_column(default=1)
+    updated_at: Mapped[int] = mapped_column(default=now_ms)
+
+
+class DirectoryUser(Base):
+    """A SCIM User of one organization. Its id is the id of the user; ``deleted_at`` makes it a tombstone.
+
+    ``document`` is the canonical resource as JSON text, without what is
+    computed when it is answered: ``id``, ``meta``, ``groups``.
+    """
+
+    __tablename__ = "directory_users"
+    __table_args__ = (
+        ForeignKeyConstraint(["user_id"], ["users.id"]),
+        Index(
+            "uq_directory_users_user_name",
+            "organization_id",
+            "user_name_key",
+            unique=True,
+            sqlite_where=text("deleted_at IS NULL"),
+            postgresql_where=text("deleted_at IS NULL"),
+        ),
+        Index(
+            "uq_directory_users_external_id",
+            "organization_id",
+            "external_id",
+            unique=True,
+            sqlite_where=text("deleted_at IS NULL"),
+            postgresql_where=text("deleted_at IS NULL"),
+        ),
+        Index(
+            "uq_directory_users_active_email",
+            "organization_id",
+            "email_key",
+            unique=True,
+            sqlite_where=text("active AND deleted_at IS NULL"),
+            postgresql_where=text("active AND deleted_at IS NULL"),
+        ),
+        # Of all tombstones of a name, the latest is restored.
+        Index("ix_directory_users_tombstones", "organization_id", "user_name_key", "deleted_at"),
+        Index("ix_directory_users_external_ids", "organization_id", "external_id", "deleted_at"),
+    )
+
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
+    user_id: Mapped[str] = mapped_column(primary_key=True)
+    user_name: Mapped[str]
+    user_name_key: Mapped[str]
+    external_id: Mapped[str | None]
+    display_name: Mapped[str | None]
+    email_key: Mapped[str | None]
+    active: Mapped[bool]
+    # ``groups`` of the last body that had it: read-only for SCIM, a source for the attribute mapping.
+    sent_groups: Mapped[list[Any]] = mapped_column(default=list)
+    document: Mapped[str]
+    version: Mapped[int] = mapped_column(Integer, default=1)
+    created_at: Mapped[int] = mapped_column(default=now_ms)
+    last_modified_at: Mapped[int] = mapped_column(default=now_ms)
+    deleted_at: Mapped[int | None]
+
+
+class DirectoryUserEmail(Base):
+    """One e-mail address of a directory user, so that ``emails.value eq`` meets an index."""
+
+    __tablename__ = "directory_user_emails"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["organization_id", "user_id"],
+            ["directory_users.organization_id", "directory_users.user_id"],
+            ondelete="CASCADE",
+        ),
+        Index(None, "organization_id", "value_key"),
+    )
+
+    organization_id: Mapped[str] = mapped_column(primary_key=True)
+    user_id: Mapped[str] = mapped_column(primary_key=True)
+    position: Mapped[int] = mapped_column(Integer, primary_key=True)
+    value_key: Mapped[str]
+
+
+class DirectoryGroup(Base):
+    """A SCIM Group of one organization. Its members are rows of their own."""
+
+    __tablename__ = "directory_groups"
+    __table_args__ = (
+        Index("uq_directory_groups_display_name", "organization_id", "display_name_key", unique=True),
+        Index("uq_directory_groups_external_id", "organization_id", "external_id", unique=True),
+    )
+
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
+    id: Mapped[str] = mapped_column(primary_key=True)
+    display_name: Mapped[str]
+    display_name_key: Mapped[str]
+    external_id: Mapped[str | None]
+    document: Mapped[str]
+    version: Mapped[int] = mapped_column(Integer, default=1)
+    created_at: Mapped[int] = mapped_column(default=now_ms)
+    last_modified_at: Mapped[int] = mapped_column(default=now_ms)
+
+
+class DirectoryGroupMember(Base):
+    """A directory user in a directory group; ``joined_at`` orders the groups of a user."""
+
+    __tablename__ = "directory_group_members"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["organization_id", "group_id"],
+            ["directory_groups.organization_id", "directory_groups.id"],
+            ondelete="CASCADE",
+        ),
+        ForeignKeyConstraint(
+            ["organization_id", "user_id"],
+            ["directory_users.organization_id", "directory_users.user_id"],
+            ondelete="CASCADE",
+        ),
+        Index(None, "organization_id", "user_id", "joined_at"),
+    )
+
+    organization_id: Mapped[str] = mapped_column(primary_key=True)
+    group_id: Mapped[str] = mapped_column(primary_key=True)
+    user_id: Mapped[str] = mapped_column(primary_key=True)
+    # What the IdP wrote beside the member; the member's own name is shown where it wrote nothing.
+    display: Mapped[str | None]
+    joined_at: Mapped[int] = mapped_column(default=now_ms)
+
+
+class DirectoryActivity(Base):
+    """One SCIM request that wrote or was refused: who, what, and what the admin should know about it."""
+
+    __tablename__ = "directory_activities"
+    __table_args__ = (Index(None, "organization_id", "occurred_at"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"))
+    token_id: Mapped[str | None]
+    method: Mapped[str] = mapped_column(String(8))
+    path: Mapped[str]
+    status: Mapped[int] = mapped_column(Integer)
+    detail: Mapped[str | None]
+    warnings: Mapped[list[str]]
+    user_agent: Mapped[str | None]
+    occurred_at: Mapped[int] = mapped_column(default=now_ms)
+
+
+# -- Events and webhooks ----------------------------------------------------------
+
+
+class EventSequence(Base):
+    """The last sequence number given in one stream: an organization's id, or ``environment``."""
+
+    __tablename__ = "event_sequences"
+
+    stream: Mapped[str] = mapped_column(primary_key=True)
+    last: Mapped[int]
+
+
+class Event(Base):
+    """Something that happened, written in the transaction of the change. ``body`` is the envelope, as it is sent.
+
+    ``position`` orders the events of the whole environment. It is given when a
+    reader first asks for them (see ``webhooks/history.py``), so null until then.
+    """
+
+    __tablename__ = "events"
+    __table_args__ = (
+        UniqueConstraint("stream", "sequence"),
+        Index(None, "occurred_at"),
+        # Those without a position come first or last in it, oldest first: what the next reader has to place.
+        Index("ix_events_position", "position", "occurred_at", "id"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    organization_id: Mapped[str | None] = mapped_column(ForeignKey("organizations.id"))
+    stream: Mapped[str]
+    sequence: Mapped[int]
+    type: Mapped[str] = mapped_column(String(64))
+    occurred_at: Mapped[int]
+    position: Mapped[int | None]
+    body: Mapped[str]
+
+
+class WebhookEndpoint(Base):
+    """Where events are sent; for one organization, or for the environment when that is null.
+
+    ``claimed_by`` names the drain that alone may send to it until ``claimed_until``.
+    """
+
+    __tablename__ = "webhook_endpoints"
+    __table_args__ = (Index(None, "organization_id"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    organization_id: Mapped[str | None] = mapped_column(ForeignKey("organizations.id"))
+    url: Mapped[str]
+    description: Mapped[str | None]
+    enabled_event_types: Mapped[list[str]]
+    enabled: Mapped[bool] = mapped_column(default=True)
+    disabled_at: Mapped[int | None]
+    disabled_reason: Mapped[str | None]
+    encrypted_secret: Mapped[str]
+    previous_encrypted_secret: Mapped[str | None]
+    previous_secret_expires_at: Mapped[int | None]
+    failing_since: Mapped[int | None]
+    claimed_by: Mapped[str | None]
+    claimed_until: Mapped[int | None]
+    created_at: Mapped[int] = mapped_column(default=now_ms)
+    updated_at: Mapped[int] = mapped_column(default=now_ms)
+
+
+class WebhookDelivery(Base):
+    """The duty to bring one event to one endpoint, written with the event; the outbox."""
+
+    __tablename__ = "webhook_deliveries"
+    __table_args__ = (
+        UniqueConstraint("endpoint_id", "event_id"),
+        # What is due, for one endpoint and for all: the order in which it is sent.
+        Index(
+            "ix_webhook_deliveries_due",
+            "endpoint_id",
+            "next_attempt_at",
+            sqlite_where=text("state = 'pending'"),
+            postgresql_where=text("state = 'pending'"),
+        ),
+        Index(None, "event_id"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    endpoint_id: Mapped[str] = mapped_column(ForeignKey("webhook_endpoints.id", ondelete="CASCADE"))
+    event_id: Mapped[str] = mapped_column(ForeignKey("events.id", ondelete="CASCADE"))
+    event_type: Mapped[str] = mapped_column(String(64))
+    state: Mapped[str] = mapped_column(String(16), default="pending")
+    attempt_count: Mapped[int] = mapped_column(Integer, default=0)
+    next_attempt_at: Mapped[int | None]
+    created_at: Mapped[int] = mapped_column(default=now_ms)
+    finished_at: Mapped[int | None]
+
+    event: Mapped[Event] = relationship()
+    endpoint: Mapped[WebhookEndpoint] = relationship()
+    attempts: Mapped[list["WebhookAttempt"]] = relationship(order_by="WebhookAttempt.id", passive_deletes=True)
+
+
+class WebhookAttempt(Base):
+    """One try of a delivery: the status and the first 4 KiB of the answer, or why there was none."""
+
+    __tablename__ = "webhook_attempts"
+    __table_args__ = (Index(None, "delivery_id"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    delivery_id: Mapped[str] = mapped_column(ForeignKey("webhook_deliveries.id", ondelete="CASCADE"))
+    attempted_at: Mapped[int]
+    status: Mapped[int | None] = mapped_column(Integer)
+    milliseconds: Mapped[int] = mapped_column(Integer)
+    error: Mapped[str | None]
+    response_body: Mapped[str | None]
