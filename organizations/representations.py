@@ -1,0 +1,117 @@
+"""The objects of the JSON API and of the events: plain dictionaries, times in Unix milliseconds, never a secret."""
+
+from typing import Any
+
+from models import AttributeMapping, Organization, OrganizationMembership, Role, ScimToken, SecretKey, User
+
+JsonObject = dict[str, Any]
+
+
+def organization_object(organization: Organization) -> JsonObject:
+    """Return an organization."""
+    return {
+        "id": organization.id,
+        "object": "organization",
+        "name": organization.name,
+        "created_at": organization.created_at,
+        "updated_at": organization.updated_at,
+        "deleted_at": organization.deleted_at,
+    }
+
+
+def user_object(user: User, *, seen_by: str | None = None) -> JsonObject:
+    """Return a user, with the profile that the mapping wrote.
+
+    ``seen_by`` is the organization that looks. What another organization's
+    directory says about the person (its identifier, its metadata) is not its business.
+    """
+    own = seen_by is None or user.managed_by_organization_id in (None, seen_by)
+    return {
+        "id": user.id,
+        "object": "user",
+        "external_id": user.external_id if own else None,
+        "email_address": user.email_address,
+        "username": user.username,
+        "first_name": user.first_name,
+        "last_name": user.last_name,
+        "public_metadata": user.public_metadata if own else {},
+        "active": user.active,
+        "managed_by_organization_id": user.managed_by_organization_id,
+        "created_at": user.created_at,
+        "updated_at": user.updated_at,
+        "deleted_at": user.deleted_at,
+    }
+
+
+def role_object(role: Role) -> JsonObject:
+    """Return a role."""
+    return {
+        "id": role.id,
+        "object": "role",
+        "key": role.key,
+        "name": role.name,
+        "permissions": role.permissions,
+        "is_default": role.is_default,
+        "created_at": role.created_at,
+        "updated_at": role.updated_at,
+    }
+
+
+def membership_object(membership: OrganizationMembership) -> JsonObject:
+    """Return a membership, with its user; ``role`` is the role's key."""
+    return {
+        "id": membership.id,
+        "object": "organization_membership",
+        "organization_id": membership.organization_id,
+        "user": user_object(membership.user, seen_by=membership.organization_id),
+        "role": membership.role.key,
+        "permissions": membership.role.permissions,
+        "role_source": membership.role_source,
+        "created_at": membership.created_at,
+        "updated_at": membership.updated_at,
+        "deleted_at": membership.deleted_at,
+    }
+
+
+def scim_token_object(token: ScimToken, *, plaintext: str | None = None) -> JsonObject:
+    """Return a SCIM token; ``plaintext`` only in the answer that issues it."""
+    shown = {} if plaintext is None else {"token": plaintext}
+    return {
+        "id": token.id,
+        "object": "scim_token",
+        "organization_id": token.organization_id,
+        "enterprise_connection_id": token.enterprise_connection_id,
+        "name": token.name,
+        "prefix": token.prefix,
+        **shown,
+        "created_at": token.created_at,
+        "expires_at": token.expires_at,
+        "last_used_at": token.last_used_at,
+        "revoked_at": token.revoked_at,
+    }
+
+
+def secret_key_object(key: SecretKey, *, plaintext: str | None = None) -> JsonObject:
+    """Return a secret key; ``plaintext`` only in the answer that makes it."""
+    shown = {} if plaintext is None else {"secret": plaintext}
+    return {
+        "id": key.id,
+        "object": "secret_key",
+        "organization_id": key.organization_id,
+        "name": key.name,
+        "prefix": key.prefix,
+        **shown,
+        "created_at": key.created_at,
+        "last_used_at": key.last_used_at,
+        "revoked_at": key.revoked_at,
+    }
+
+
+def attribute_mapping_object(organization_id: str, override: AttributeMapping | None) -> JsonObject:
+    """Return the override of an organization's attribute mapping; empty where the defaults stand."""
+    return {
+        "object": "scim_attribute_mapping",
+        "organization_id": organization_id,
+        "mapping": override.mapping if override else {},
+        "updated_at": override.updated_at if override else None,
+    }
