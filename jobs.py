@@ -1,0 +1,250 @@
+"""What runs beside the web processes: RQ's jobs, the worker that runs them, and the sweep that finds what they missed.
+
+Redis only carries hints. A job says "look at this endpoint"; what is due stands
+in the database, and a hint that is lost is made up for by the next sweep.
+
+A hint is given once: a mark in Redis says that a job for the endpoint waits, or
+that its drain will look at the database again. The mark is taken away before
+each look, so a commit either finds none and queues a job, or is seen.
+"""
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import cast
+
+from flask import Flask, current_app
+from redis import Redis
+from redis.exceptions import RedisError
+from rq import Queue, SimpleWorker
+from rq.exceptions import StopRequested
+from rq.job import Job
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from database import db
+from webhooks.delivery import Carrier, deliver_due, due_endpoints
+from webhooks.events import DUE_ENDPOINTS
+
+log = logging.getLogger(__name__)
+
+MARK = "authn-scim:delivery-queued:"
+# A mark whose job was lost stands in the way of hints for so long, and of the sweep only while the queue is not empty.
+MARK_SECONDS = 600
+# After Redis failed, commits do not wait for it again for so long; the sweep does their work.
+QUIET_SECONDS = 5.0
+# How many endpoints one worker process sends to at the same time. They wait for receivers, so threads are enough.
+DRAINS_PER_WORKER = 32
+RECONNECT_SECONDS = 1.0
+
+
+# -- Giving hints -----------------------------------------------------------------
+
+
+def announce_due_deliveries(session: Session) -> None:
+    """Queue a job for each endpoint that the committed transaction made something due for.
+
+    It never raises: the work is done, and the sweep finds what the queue was not told.
+    """
+    endpoint_ids = session.info.pop(DUE_ENDPOINTS, None)
+    if not endpoint_ids or time.monotonic() < current_app.extensions.get("announcements_resume_at", 0.0):
+        return
+    try:
+        announce(sorted(endpoint_ids))
+    except RedisError as error:
+        current_app.extensions["announcements_resume_at"] = time.monotonic() + QUIET_SECONDS
+        log.warning("the queue cannot be told of due deliveries (%s); the sweep will find them", error)
+
+
+def announce(endpoint_ids: Iterable[str], *, trust_marks: bool = True) -> int:
+    """Queue a job for each endpoint that none is waiting for, and return how many were queued.
+
+    :param trust_marks: Whether a mark is believed. Where the queue is empty it is a remnant.
+    :raises RedisError: When Redis does not answer.
+    """
+    queue: Queue = current_app.extensions["queue"]
+    ids = list(endpoint_ids)
+    with queue.connection.pipeline(transaction=False) as pipeline:
+        for endpoint_id in ids:
+            pipeline.set(MARK + endpoint_id, "1", nx=trust_marks, ex=MARK_SECONDS)
+        marked = pipeline.execute()
+    unannounced = [endpoint_id for endpoint_id, is_new in zip(ids, marked, strict=True) if is_new]
+    for endpoint_id in unannounced:
+        # No time limit: a drain has its own. A failed job is soon of no interest: the sweep starts another one.
+        queue.enqueue(deliver_to, endpoint_id, job_timeout=-1, result_ttl=0, failure_ttl=3600)
+    return len(unannounced)
+
+
+class QueueMarks:
+    """The marks that keep commits from queueing a job for an endpoint that is attended to anyway.
+
+    A failing Redis is passed over: without a mark there is a job too many, and a
+    mark too many is found out by the sweep.
+    """
+
+    def __init__(self, redis: Redis) -> None:
+        self.redis = redis
+
+    def drop(self, endpoint_id: str) -> None:
+        """Have commits queue a job."""
+        with suppress(RedisError):
+            self.redis.delete(MARK + endpoint_id)
+
+    def hold(self, endpoint_id: str) -> None:
+        """Tell commits that the database will be looked at again."""
+        with suppress(RedisError):
+            self.redis.set(MARK + endpoint_id, "1", ex=MARK_SECONDS)
+
+
+# -- The job ----------------------------------------------------------------------
+
+
+def deliver_to(endpoint_id: str) -> None:
+    """Send what is due for one endpoint. In a worker a thread does it, so that slow receivers delay nobody."""
+    drains: Drains | None = current_app.extensions.get("drains")
+    if drains is None:
+        drain(endpoint_id)
+    else:
+        drains.start(endpoint_id)
+
+
+def drain(endpoint_id: str, stopping: Callable[[], bool] = lambda: False) -> int:
+    """Send what is due for one endpoint in this thread, and return how many attempts that took."""
+    carrier = Carrier(
+        policy=current_app.extensions["outbound_policy"],
+        secret_box=current_app.extensions["secret_box"],
+        stopping=stopping,
+        hints=QueueMarks(current_app.extensions["queue"].connection),
+    )
+    return deliver_due(db, endpoint_id, carrier)
+
+
+class Drains:
+    """The drains of one worker process: a limited number of threads, each in an application context of its own."""
+
+    def __init__(self, app: Flask, places: int = DRAINS_PER_WORKER) -> None:
+        self.app = app
+        self.stopping = threading.Event()
+        self._places = threading.Semaphore(places)
+        self._threads = ThreadPoolExecutor(places, thread_name_prefix="webhook drain")
+
+    def start(self, endpoint_id: str) -> None:
+        """Begin a drain; wait while all places are taken."""
+        self._places.acquire()
+        try:
+            self._threads.submit(self._run, endpoint_id)
+        except BaseException:
+            self._places.release()
+            raise
+
+    def _run(self, endpoint_id: str) -> None:
+        try:
+            with self.app.app_context():
+                drain(endpoint_id, self.stopping.is_set)
+        except Exception:
+            # What was not recorded is still due; the claim runs out, and the sweep starts another drain.
+            log.exception("sending to %s was broken off", endpoint_id)
+        finally:
+            self._places.release()
+
+    def finish(self) -> None:
+        """Let every drain end after the attempt it is at, and wait for that."""
+        self.stopping.set()
+        self._threads.shutdown(wait=True)
+
+
+# -- The worker ---------------------------------------------------------------------
+
+
+class DeliveryWorker(SimpleWorker):
+    """RQ's worker without a process for each job. A failing Redis is waited for."""
+
+    max_connection_wait_time = 2.0
+    log_result_lifespan = False
+
+    def __init__(self, queue: Queue, drains: Drains) -> None:
+        super().__init__([queue], connection=queue.connection, worker_ttl=60, log_job_description=False)
+        self.drains = drains
+
+    def handle_warm_shutdown_request(self) -> None:
+        """Tell the drains too that the process is asked to end."""
+        self.drains.stopping.set()
+        super().handle_warm_shutdown_request()  # type: ignore[no-untyped-call]
+
+    def dequeue_job_and_maintain_ttl(
+        self, timeout: int | None, max_idle_time: int | None = None
+    ) -> tuple[Job, Queue] | None:
+        """Return the next job, or end the worker if it was told to before it could listen to signals.
+
+        :raises StopRequested: When the process was told to end.
+        """
+        if self.drains.stopping.is_set():
+            raise StopRequested
+        return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
+
+    def subscribe(self) -> None:
+        """Listen to no remote commands: there is no work horse to kill, and it would take one more connection."""
+
+
+def run_worker() -> None:
+    """Run the jobs of the queue until the process is told to end (SIGTERM or SIGINT).
+
+    A Redis that is not there yet, or goes away, is waited for.
+    """
+    app = cast(Flask, current_app._get_current_object())  # type: ignore[attr-defined]
+    drains = app.extensions["drains"] = Drains(app)
+    redis = _worker_connection(app)
+    while not drains.stopping.is_set():
+        for signal_number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(signal_number, lambda *_: drains.stopping.set())
+        try:
+            worker = DeliveryWorker(Queue(app.extensions["queue"].name, connection=redis), drains)
+            worker.work(logging_level="WARNING")
+        except RedisError as error:
+            log.warning("Redis does not answer (%s); the worker waits for it", error)
+        drains.stopping.wait(RECONNECT_SECONDS)
+    drains.finish()
+
+
+def _worker_connection(app: Flask) -> Redis:
+    """Return a connection of the worker's own: it waits for jobs longer than the web may wait for anything."""
+    return Redis.from_url(app.config["SETTINGS"].redis_url, socket_connect_timeout=2, health_check_interval=30)
+
+
+# -- The sweep ----------------------------------------------------------------------
+
+
+def sweep_once() -> int:
+    """Queue a job for every endpoint that something is due for, and return for how many.
+
+    Retries come due by the clock alone, and what a crash left behind has no
+    other hint: this finds both.
+
+    :raises RedisError: When Redis does not answer.
+    :raises SQLAlchemyError: When the database does not.
+    """
+    with db.reading() as session:
+        endpoint_ids = due_endpoints(session)
+    if not endpoint_ids:
+        return 0
+    queue: Queue = current_app.extensions["queue"]
+    return announce(endpoint_ids, trust_marks=not queue.is_empty())
+
+
+def run_sweep(seconds: float) -> None:
+    """Sweep again and again, with that many seconds in between, until the process is told to end."""
+    stopping = threading.Event()
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signal_number, lambda *_: stopping.set())
+    while not stopping.is_set():
+        try:
+            sweep_once()
+        except (RedisError, SQLAlchemyError) as error:
+            log.warning("the sweep did not get through (%s); it will be tried again", error)
+        except Exception:
+            log.exception("the sweep failed; it will be tried again")
+        stopping.wait(seconds)

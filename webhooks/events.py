@@ -1,0 +1,192 @@
+"""Events: written in the transaction of the change, numbered per stream, with a delivery for each subscriber."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Executable, bindparam, insert, or_, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from clock import now_ms
+from ids import new_id
+from models import Event, EventSequence, WebhookDelivery, WebhookEndpoint
+
+DESCRIPTIONS = {
+    "scimUser.provisioned": "The directory added or reactivated a person; user and membership are there.",
+    "scimUser.updated": "The directory changed a person, or a group gave them another role; `changes` says what.",
+    "scimUser.deprovisioned": "The directory deactivated or removed a person; membership and sessions are ended.",
+    "scimGroup.created": "The directory pushed a new group.",
+    "scimGroup.updated": "The directory changed a group or its members.",
+    "scimGroup.deleted": "The directory removed a group.",
+    "scimToken.issued": "A SCIM token was issued for an identity provider.",
+    "scimToken.revoked": "A SCIM token was revoked.",
+    "organizationMembership.created": "Somebody became a member of an organization, from a directory or by hand.",
+    "organizationMembership.updated": "A member has another role.",
+    "organizationMembership.deleted": "Somebody is no longer a member of an organization.",
+    "organization.lastAdminRemoved": "The directory removed the last member who could manage provisioning.",
+    "webhookEndpoint.disabled": "A webhook endpoint receives nothing more: by hand, gone (410), or failing for days.",
+}
+EVENT_TYPES = tuple(DESCRIPTIONS)
+# Sent to one endpoint when somebody tries it out; nobody can subscribe to it.
+TEST_EVENT_TYPE = "webhookEndpoint.test"
+
+ENVIRONMENT_STREAM = "environment"
+
+
+def _advance(upsert: Any) -> Executable:
+    """Return the statement that advances a counter.
+
+    It is one statement, so that two writers who meet a stream for the first
+    time wait for each other instead of failing.
+    """
+    statement: Executable = (
+        upsert(EventSequence)
+        .values(stream=bindparam("of_stream"), last=bindparam("by_count"))
+        .on_conflict_do_update(
+            index_elements=[EventSequence.stream], set_={"last": EventSequence.last + bindparam("by_count")}
+        )
+        .returning(EventSequence.last)
+    )
+    return statement
+
+
+# Every write of a directory passes here, so the statements are built once.
+ADVANCE = {"postgresql": _advance(postgresql.insert), "sqlite": _advance(sqlite.insert)}
+SUBSCRIPTIONS = (
+    select(WebhookEndpoint.id, WebhookEndpoint.enabled_event_types)
+    .where(
+        WebhookEndpoint.enabled,
+        or_(WebhookEndpoint.organization_id.is_(None), WebhookEndpoint.organization_id == bindparam("organization")),
+    )
+    # Where rows can be locked, an endpoint that is being deleted is waited for; this transaction would fail on it.
+    .with_for_update(read=True, key_share=True)
+)
+# Under this key of ``session.info`` stand the ids of the endpoints for which the transaction made something due.
+DUE_ENDPOINTS = "due_webhook_endpoints"
+
+
+@dataclass(frozen=True)
+class RecordedEvent:
+    """An event that the transaction wrote; ``body`` is its envelope as JSON text."""
+
+    id: str
+    type: str
+    sequence: int
+    occurred_at: int
+    body: str
+
+
+def record_event(session: Session, event_type: str, organization_id: str | None, data: dict[str, Any]) -> RecordedEvent:
+    """Write an event, and a pending delivery for each enabled endpoint that subscribed to it.
+
+    It belongs to the caller's transaction: it exists if and only if the change
+    does. ``sequence`` grows by one per organization without a gap, because the
+    counter's row is locked until the commit; so record events last, to hold
+    that lock shortly.
+    """
+    return record_events(session, organization_id, [(event_type, data)])[0]
+
+
+def record_events(
+    session: Session, organization_id: str | None, events: Sequence[tuple[str, dict[str, Any]]]
+) -> list[RecordedEvent]:
+    """Write several events of one organization, given as types and data, in few statements; see ``record_event``."""
+    stream = organization_id or ENVIRONMENT_STREAM
+    recorded = write_events(session, organization_id, stream, events)
+    subscriptions = session.connection().execute(SUBSCRIPTIONS, {"organization": organization_id}).all()
+    add_deliveries(
+        session,
+        [
+            (event, endpoint_id)
+            for event in recorded
+            for endpoint_id, patterns in subscriptions
+            if any(matches(pattern, event.type) for pattern in patterns)
+        ],
+    )
+    return recorded
+
+
+def write_events(
+    session: Session,
+    organization_id: str | None,
+    stream: str,
+    events: Sequence[tuple[str, dict[str, Any]]],
+    *,
+    position: int | None = None,
+) -> list[RecordedEvent]:
+    """Write events with the next numbers of a stream, and no delivery."""
+    if not events:
+        return []
+    session.flush()
+    first = next_in(session, stream, len(events)) - len(events) + 1
+    # Read after the stream is locked, so that times grow with the sequence.
+    now = now_ms()
+    recorded = [
+        _numbered(event_type, organization_id, data, sequence, now)
+        for sequence, (event_type, data) in enumerate(events, start=first)
+    ]
+    common = {"organization_id": organization_id, "stream": stream, "position": position}
+    session.connection().execute(insert(Event), [{**vars(event), **common} for event in recorded])
+    return recorded
+
+
+def _numbered(
+    event_type: str, organization_id: str | None, data: dict[str, Any], sequence: int, now: int
+) -> RecordedEvent:
+    event_id = new_id("evt")
+    envelope = {
+        "object": "event",
+        "id": event_id,
+        "type": event_type,
+        "occurred_at": now,
+        "sequence": sequence,
+        "organization_id": organization_id,
+        "data": data,
+    }
+    body = json.dumps(envelope, ensure_ascii=False, separators=(",", ":"))
+    return RecordedEvent(event_id, event_type, sequence, now, body)
+
+
+def next_in(session: Session, stream: str, count: int) -> int:
+    """Advance a counter by ``count`` and return its new value. Its row is held until the end of the transaction."""
+    connection = session.connection()
+    advance = ADVANCE[connection.dialect.name]
+    value: int = connection.execute(advance, {"of_stream": stream, "by_count": count}).scalar_one()
+    return value
+
+
+def add_deliveries(session: Session, duties: Sequence[tuple["RecordedEvent | Event", str]]) -> list[str]:
+    """Add the duties to bring events to endpoints, due at once, and return the ids of the deliveries."""
+    now = now_ms()
+    rows = [
+        {
+            "id": new_id("whd"),
+            "endpoint_id": endpoint_id,
+            "event_id": event.id,
+            "event_type": event.type,
+            "state": "pending",
+            "attempt_count": 0,
+            "next_attempt_at": event.occurred_at,
+            "created_at": now,
+        }
+        for event, endpoint_id in duties
+    ]
+    if rows:
+        session.connection().execute(insert(WebhookDelivery), rows)
+    for _, endpoint_id in duties:
+        mark_due(session, endpoint_id)
+    return [str(row["id"]) for row in rows]
+
+
+def mark_due(session: Session, endpoint_id: str) -> None:
+    """Have the queue told, after the commit, that something is due for an endpoint."""
+    session.info.setdefault(DUE_ENDPOINTS, set()).add(endpoint_id)
+
+
+def matches(pattern: str, event_type: str) -> bool:
+    """Tell whether a subscription (``*``, ``scimUser.*`` or an exact type) covers an event type."""
+    if pattern in ("*", event_type):
+        return True
+    return pattern.endswith(".*") and event_type.startswith(pattern[:-1])
