@@ -1,0 +1,60 @@
+"""The groups of a person as an attribute mapping sees them under ``groups``."""
+
+from typing import Any
+
+from folding import fold
+
+GroupValue = dict[str, Any]
+
+
+def with_groups(resource: dict[str, Any], pushed: list[GroupValue]) -> dict[str, Any]:
+    """Return a resource whose ``groups`` are those of its body, then the pushed groups, each once.
+
+    An element of the body that stands for a pushed group, by id, external id or
+    name, takes the form of the pushed one, so that its ``value`` is a name.
+    """
+    own = next((value for name, value in resource.items() if name.lower() == "groups"), None)
+    others = {name: value for name, value in resource.items() if name.lower() != "groups"}
+    return {**others, "groups": _merged(_as_list(own), pushed) if own else pushed}
+
+
+def _merged(own: list[Any], pushed: list[GroupValue]) -> list[GroupValue]:
+    by_name = _by_every_name(pushed)
+    merged: list[GroupValue] = []
+    seen: set[int] = set()
+    for element in own:
+        value = _group_value(element)
+        name = value.get("value") if value else None
+        group = by_name.get(fold(name), value) if isinstance(name, str) else value
+        if group is not None and id(group) not in seen:
+            seen.add(id(group))
+            merged.append(group)
+    merged.extend(group for group in pushed if id(group) not in seen)
+    return merged
+
+
+def _as_list(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+def _group_value(element: Any) -> GroupValue | None:
+    """Return one element of a body's ``groups`` as an object; a bare text is a name."""
+    if isinstance(element, str):
+        return {"value": element, "display": element}
+    if not isinstance(element, dict):
+        return None
+    if element.get("value") in (None, ""):
+        return {**element, "value": element.get("display")}
+    return element
+
+
+def _by_every_name(pushed: list[GroupValue]) -> dict[str, GroupValue]:
+    """Return the pushed groups by all that a body may call them; ids come before names, the first of a name wins."""
+    found: dict[str, GroupValue] = {}
+    for key in ("id", "externalId", "value"):
+        for group in pushed:
+            if group.get(key):
+                found.setdefault(fold(str(group[key])), group)
+    return found
