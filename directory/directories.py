@@ -1,0 +1,32 @@
+"""A directory: what one organization's IdP pushes. Every function of this package works in one."""
+
+from dataclasses import dataclass, field
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from models import EnterpriseConnection
+
+
+@dataclass(frozen=True)
+class Directory:
+    """The directory that a request acts in, known from its SCIM token alone."""
+
+    organization_id: str
+    token_id: str | None = None
+    enterprise_connection_id: str | None = None
+    # What an IT admin should know about this request although it succeeded; ends up in the activity log.
+    warnings: list[str] = field(default_factory=list, compare=False)
+
+    def warn(self, *sentences: str) -> None:
+        """Note something that the IT admin should know."""
+        self.warnings.extend(sentences)
+
+
+def find_connection_id(session: Session, directory: Directory) -> str | None:
+    """Return the enterprise connection of a directory: the token's, else the organization's only one, else None."""
+    if directory.enterprise_connection_id is not None:
+        return directory.enterprise_connection_id
+    query = select(EnterpriseConnection.id).where(EnterpriseConnection.organization_id == directory.organization_id)
+    connections = session.scalars(query.limit(2)).all()
+    return connections[0] if len(connections) == 1 else None

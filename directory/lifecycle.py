@@ -1,0 +1,262 @@
+"""The life of a directory user, and the person, membership, role and event that follow from each step.
+
+Each function belongs to the caller's transaction. Unique values are guarded by
+the database's own constraints, so two requests at once cannot both win.
+"""
+
+from typing import Any
+
+from sqlalchemy import case, delete, or_, select
+from sqlalchemy.orm import Session
+
+from clock import now_ms
+from directory.directories import Directory, find_connection_id
+from directory.group_membership import groups_of, leave_all_groups
+from directory.linking import find_or_make_user, take_over_management
+from directory.mapping import Mapped
+from directory.mappings import load_mapping
+from directory.memberships import admit, find_any_membership, let_go, lost_last_admin
+from directory.profiles import Changes, write_profile
+from directory.resources import UserResource, dump
+from directory.roles import follow_mapping
+from errors import Conflict, NotFound, VersionMismatch
+from folding import fold
+from models import DirectoryUser, DirectoryUserEmail, User
+from organizations.representations import user_object
+from webhooks.events import record_event
+
+
+def create_directory_user(session: Session, directory: Directory, resource: UserResource) -> DirectoryUser:
+    """Add a person to a directory; one who was deleted from it before comes back as the same user.
+
+    :raises Conflict: When a user name, external id or active e-mail address is taken in this directory.
+    """
+    if resource.document.get("active") is None:  # who is not said to be inactive is active, and is shown so
+        resource = UserResource.of({**resource.document, "active": True}, resource.sent_groups)
+    source = {**resource.document, "groups": resource.sent_groups or []}
+    mapped = load_mapping(session, directory.organization_id).evaluate(source, [])
+    directory.warn(*mapped.warnings)
+    row = _find_tombstone(session, directory, resource)
+    if row is None:
+        row = _new_row(session, directory, resource, mapped)
+    else:
+        _bring_back(row)
+    user = _write_row(session, row, resource, mapped)
+    if row.active:
+        admit(session, directory, user, mapped)
+    write_profile(session, directory, user, mapped, active=row.active)
+    if row.active:
+        _record(session, directory, "scimUser.provisioned", user)
+    return row
+
+
+def _find_tombstone(session: Session, directory: Directory, resource: UserResource) -> DirectoryUser | None:
+    """Return the tombstone that a creation brings back: the latest of its external id, else of its user name."""
+    same = [DirectoryUser.user_name_key == resource.user_name_key]
+    by_external_id = case((DirectoryUser.external_id == resource.external_id, 0), else_=1)
+    if resource.external_id is not None:
+        same.append(DirectoryUser.external_id == resource.external_id)
+    query = (
+        select(DirectoryUser)
+        .where(
+            DirectoryUser.organization_id == directory.organization_id,
+            DirectoryUser.deleted_at.is_not(None),
+            or_(*same),
+        )
+        .order_by(by_external_id, DirectoryUser.deleted_at.desc())
+        .limit(1)
+        .with_for_update()
+    )
+    return session.scalar(query)
+
+
+def _new_row(session: Session, directory: Directory, resource: UserResource, mapped: Mapped) -> DirectoryUser:
+    """Return a directory user for somebody whom this directory does not know by name."""
+    email = mapped.fields.get("email_address")
+    user = find_or_make_user(session, directory, fold(email) if email else None)
+    row = session.get(DirectoryUser, (directory.organization_id, user.id), with_for_update=True)
+    if row is not None and row.deleted_at is None:
+        same_name = row.user_name_key == resource.user_name_key
+        raise Conflict(
+            "This person is in the directory already.",
+            constraint="uq_directory_users_user_name" if same_name else "same_person",
+        )
+    if row is not None:
+        return _bring_back(row)
+    now = now_ms()
+    row = DirectoryUser(
+        organization_id=directory.organization_id,
+        user_id=user.id,
+        active=True,
+        sent_groups=[],
+        version=1,
+        created_at=now,
+        last_modified_at=now,
+    )
+    session.add(row)
+    return row
+
+
+def _bring_back(row: DirectoryUser) -> DirectoryUser:
+    """Return a tombstone as a directory user again, active unless the resource says otherwise."""
+    row.deleted_at, row.active = None, True
+    row.version += 1
+    return row
+
+
+def change_directory_user(
+    session: Session,
+    directory: Directory,
+    user_id: str,
+    resource: UserResource,
+    *,
+    expected_version: int | None = None,
+) -> DirectoryUser:
+    """Store the new state of a directory user, and let the person, the membership and the role follow.
+
+    A state that is the stored one changes nothing and sends no event.
+
+    :raises NotFound: When the directory has no such user.
+    :raises VersionMismatch: When the stored version is not the expected one.
+    :raises Conflict: When a user name, external id or active e-mail address is taken in this directory.
+    """
+    row = get_directory_user(session, directory, user_id, lock=True)
+    _check_version(row, expected_version)
+    sent_groups = row.sent_groups if resource.sent_groups is None else resource.sent_groups
+    if dump(resource.document) == row.document and sent_groups == row.sent_groups:
+        return row
+    groups = groups_of(session, directory, user_id)
+    mapped = load_mapping(session, directory.organization_id).evaluate(
+        {**resource.document, "groups": sent_groups}, groups
+    )
+    directory.warn(*mapped.warnings)
+    was_active = row.active
+    row.version += 1
+    user = _write_row(session, row, resource, mapped)
+    if was_active and not row.active:
+        write_profile(session, directory, user, mapped, active=True)
+        _deprovision(session, directory, user)
+    elif row.active and not was_active:
+        admit(session, directory, user, mapped)
+        write_profile(session, directory, user, mapped, active=True)
+        _record(session, directory, "scimUser.provisioned", user)
+    else:
+        changes = follow_directory(session, directory, user, mapped, active=row.active)
+        _record(session, directory, "scimUser.updated", user, changes=changes)
+    return row
+
+
+def follow_directory(session: Session, directory: Directory, user: User, mapped: Mapped, *, active: bool) -> Changes:
+    """Bring a person's profile and role up to what the directory says now, and return what changed."""
+    if active:
+        take_over_management(session, directory, user)
+    changes = write_profile(session, directory, user, mapped, active=active)
+    membership = find_any_membership(session, directory.organization_id, user.id) if active else None
+    if membership is not None and membership.deleted_at is None:
+        moved = follow_mapping(session, directory, membership, mapped)
+        if moved is not None:
+            changes["role"] = {"from": moved[0], "to": moved[1]}
+    session.flush()
+    return changes
+
+
+def delete_directory_user(
+    session: Session, directory: Directory, user_id: str, *, expected_version: int | None = None
+) -> None:
+    """Delete a directory user for the IdP, and keep a tombstone from which a later creation restores the same person.
+
+    :raises NotFound: When the directory has no such user.
+    :raises VersionMismatch: When the stored version is not the expected one.
+    """
+    row = get_directory_user(session, directory, user_id, lock=True)
+    _check_version(row, expected_version)
+    was_active, row.active = row.active, False
+    row.deleted_at = row.last_modified_at = now_ms()
+    row.version += 1
+    leave_all_groups(session, directory, user_id)
+    user = session.get_one(User, user_id)
+    session.flush()
+    if was_active:
+        _deprovision(session, directory, user)
+
+
+def get_directory_user(session: Session, directory: Directory, user_id: str, *, lock: bool = False) -> DirectoryUser:
+    """Return a user of a directory.
+
+    :raises NotFound: When the directory has no such user, or only a tombstone.
+    """
+    query = select(DirectoryUser).where(
+        DirectoryUser.organization_id == directory.organization_id,
+        DirectoryUser.user_id == user_id,
+        DirectoryUser.deleted_at.is_(None),
+    )
+    row = session.scalar(query.with_for_update() if lock else query)
+    if row is None:
+        raise NotFound("No such user in this directory.")
+    return row
+
+
+def _check_version(row: DirectoryUser, expected: int | None) -> None:
+    if expected is not None and row.version != expected:
+        raise VersionMismatch("The user changed since this version.")
+
+
+def _write_row(session: Session, row: DirectoryUser, resource: UserResource, mapped: Mapped) -> User:
+    """Write a resource into its row and its e-mail rows, and return the person."""
+    email = mapped.fields.get("email_address")
+    row.user_name, row.user_name_key = resource.user_name, resource.user_name_key
+    row.external_id = resource.external_id
+    row.display_name = resource.display_name
+    if resource.sent_groups is not None:
+        row.sent_groups = resource.sent_groups
+    row.email_key = fold(email) if email else None
+    active = mapped.fields.get("active")
+    if active is not None:  # an IdP that takes the attribute away says nothing about the person
+        row.active = active
+    row.document = dump(resource.document)
+    row.last_modified_at = now_ms() if row.version > 1 else row.created_at
+    session.flush()
+    _write_emails(session, row, resource.email_keys)
+    return session.get_one(User, row.user_id, with_for_update=True)
+
+
+def _write_emails(session: Session, row: DirectoryUser, keys: tuple[str, ...]) -> None:
+    mine = (DirectoryUserEmail.organization_id == row.organization_id, DirectoryUserEmail.user_id == row.user_id)
+    stored = session.scalars(
+        select(DirectoryUserEmail.value_key).where(*mine).order_by(DirectoryUserEmail.position)
+    ).all()
+    if list(keys) == list(stored):
+        return
+    session.execute(delete(DirectoryUserEmail).where(*mine))
+    for position, key in enumerate(keys):
+        session.add(
+            DirectoryUserEmail(
+                organization_id=row.organization_id, user_id=row.user_id, position=position, value_key=key
+            )
+        )
+    session.flush()
+
+
+def _deprovision(session: Session, directory: Directory, user: User) -> None:
+    let_go(session, directory, user)
+    _record(session, directory, "scimUser.deprovisioned", user)
+    if lost_last_admin(session, directory.organization_id, user.id):
+        directory.warn(
+            "This was the last member who could manage provisioning. "
+            "Make a new sign-in link from the API or the command line to get back in."
+        )
+        _record(session, directory, "organization.lastAdminRemoved", user)
+
+
+def _record(session: Session, directory: Directory, event_type: str, user: User, **more: Any) -> None:
+    record_event(session, event_type, directory.organization_id, event_data(session, directory, user, **more))
+
+
+def event_data(session: Session, directory: Directory, user: User, **more: Any) -> dict[str, Any]:
+    """Return the data of an event about a person, all that a handler needs to act without asking back."""
+    return {
+        "user": user_object(user, seen_by=directory.organization_id),
+        "enterprise_connection_id": find_connection_id(session, directory),
+        "organization_id": directory.organization_id,
+        **more,
+    }

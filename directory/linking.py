@@ -1,0 +1,68 @@
+"""Which person a directory user is, and who may write that person's profile.
+
+A person is one row for the whole environment, found by e-mail address. A
+directory may add anybody to its own organization; it may write the profile only
+of the people it manages, and it manages somebody only while nobody else has a
+claim. Otherwise whoever runs one directory could take over a person elsewhere.
+"""
+
+from sqlalchemy import exists, select
+from sqlalchemy.orm import Session
+
+from clock import now_ms
+from directory.directories import Directory
+from ids import new_id
+from models import OrganizationMembership, User
+
+
+def find_or_make_user(session: Session, directory: Directory, email_key: str | None) -> User:
+    """Return the person of an e-mail address, or a new one; a new one is not active before it is admitted.
+
+    The row is locked until the end of the transaction.
+    """
+    if email_key is not None:
+        user = session.scalar(select(User).where(User.email_key == email_key).with_for_update())
+        if user is not None:
+            return user
+    now = now_ms()
+    user = User(
+        id=new_id("user"),
+        active=False,
+        public_metadata={},
+        managed_by_organization_id=directory.organization_id,
+        created_at=now,
+        updated_at=now,
+        deleted_at=now,
+    )
+    session.add(user)
+    session.flush()
+    return user
+
+
+def is_member_elsewhere(session: Session, user_id: str, organization_id: str) -> bool:
+    """Tell whether a person is an active member of another organization."""
+    query = select(
+        exists().where(
+            OrganizationMembership.user_id == user_id,
+            OrganizationMembership.organization_id != organization_id,
+            OrganizationMembership.deleted_at.is_(None),
+        )
+    )
+    return bool(session.scalar(query))
+
+
+def take_over_management(session: Session, directory: Directory, user: User) -> None:
+    """Make this directory the one that manages a person, when no other organization has the person any more.
+
+    So somebody invited by hand, or left behind by a former organization, is
+    managed by the directory that has them; and never while others do.
+    """
+    if user.managed_by_organization_id == directory.organization_id:
+        return
+    if not is_member_elsewhere(session, user.id, directory.organization_id):
+        user.managed_by_organization_id = directory.organization_id
+
+
+def may_write_profile(directory: Directory, user: User) -> bool:
+    """Tell whether a directory may write a person's names, e-mail address and metadata."""
+    return user.managed_by_organization_id == directory.organization_id

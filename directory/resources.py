@@ -1,0 +1,73 @@
+"""The stored SCIM resource: one canonical JSON document, and the few values that are looked up in it."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from folding import fold
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class UserResource:
+    """A SCIM User as it is stored. ``document`` is without ``id``, ``meta``, ``groups`` and ``password``."""
+
+    document: Document
+    user_name: str
+    external_id: str | None
+    display_name: str | None
+    email_keys: tuple[str, ...]
+    sent_groups: list[Any] | None = None
+
+    @property
+    def user_name_key(self) -> str:
+        """The form in which the user name is unique in its directory."""
+        return fold(self.user_name)
+
+    @classmethod
+    def of(cls, document: Document, sent_groups: Any = None) -> "UserResource":
+        """Return the resource of a document; ``sent_groups`` is what the body carried as ``groups``, if anything."""
+        emails = [email.get("value") for email in document.get("emails") or []]
+        return cls(
+            document=document,
+            user_name=document["userName"],
+            external_id=document.get("externalId"),
+            display_name=document.get("displayName"),
+            email_keys=tuple(dict.fromkeys(fold(email) for email in emails if email)),
+            sent_groups=_foreign_groups(sent_groups) if isinstance(sent_groups, list) else None,
+        )
+
+
+def _foreign_groups(groups: list[Any]) -> list[Any]:
+    """Return the groups of a body that are the IdP's own words, without those that it read from us.
+
+    Okta sends back what it read. Kept, that would outlive the membership: a
+    person taken out of a group would keep the role it gave.
+    """
+    return [group for group in groups if not (isinstance(group, dict) and str(group.get("value")).startswith("grp_"))]
+
+
+@dataclass(frozen=True)
+class GroupResource:
+    """A SCIM Group as it is stored. ``document`` is without ``id``, ``meta`` and ``members``."""
+
+    document: Document
+    display_name: str
+    external_id: str | None
+
+    @classmethod
+    def of(cls, document: Document) -> "GroupResource":
+        """Return the resource of a document."""
+        return cls(document, document["displayName"], document.get("externalId"))
+
+
+def dump(document: Document) -> str:
+    """Return a document as the JSON text in which it is stored."""
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+
+
+def load(text: str) -> Document:
+    """Return the document of a stored text."""
+    document: Document = json.loads(text)
+    return document
