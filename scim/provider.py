@@ -1,0 +1,135 @@
+"""What this service provider announces: its resource types, their schemas, and its capabilities (RFC 7643 §5 to §7)."""
+
+from typing import Annotated, Any
+
+import scim2_models as scim2
+from pydantic import Field, PrivateAttr
+from scim2_models import (
+    CaseExact,
+    ComplexAttribute,
+    Mutability,
+    ScimPolicy,
+    ScimProvider,
+    ServiceProviderConfig,
+    Uniqueness,
+)
+from scim2_models.resources.group import GroupMember
+from scim2_models.resources.user import Email as CoreEmail
+
+from folding import fold
+
+DEFAULT_PAGE_SIZE = 100
+MAX_PAGE_SIZE = 200
+
+
+class Email(CoreEmail):
+    """An e-mail address as the IdP sent it: echoed unchanged, judged only by the attribute mapping."""
+
+    value: str | None = None
+    """Email address for the user."""
+
+
+class User(scim2.User[Any]):
+    """User Account"""
+
+    emails: list[Email] | None = None  # type: ignore[assignment]
+    """Email addresses for the user."""
+
+    # What the body carried as ``groups``: read-only in SCIM, but a source for the attribute mapping.
+    _sent_groups: list[Any] | None = PrivateAttr(default=None)
+
+
+class Manager(ComplexAttribute):
+    """A person's manager, as the IdP names it. RFC 7643 §4.3 makes no member required, and Entra sends the id alone."""
+
+    value: Annotated[str | None, CaseExact.true] = None
+    """The id of the SCIM resource representing the User's manager."""
+
+    ref: scim2.Reference[scim2.User[Any]] | None = Field(None, serialization_alias="$ref", validation_alias="$ref")
+    """The URI of the SCIM resource representing the User's manager."""
+
+    display_name: Annotated[str | None, Mutability.read_only] = None
+    """The displayName of the User's manager."""
+
+
+class EnterpriseUser(scim2.EnterpriseUser):
+    """Enterprise User"""
+
+    manager: Manager | None = None  # type: ignore[assignment]
+    """The User's manager."""
+
+
+class Member(GroupMember):
+    """A person in a group. Groups hold people only, so a reference names a User."""
+
+    ref: Annotated[scim2.Reference[scim2.User[Any]] | None, Mutability.immutable] = Field(  # type: ignore[assignment]
+        None, serialization_alias="$ref", validation_alias="$ref"
+    )
+    """The URI of the member."""
+
+    type: Annotated[str | None, Mutability.immutable, CaseExact.false] = Field(None, examples=["User"])
+    """The type of the member: always User."""
+
+
+class Group(scim2.Group):
+    """Group"""
+
+    display_name: Annotated[str | None, scim2.Required.true, Uniqueness.server] = None
+    """A human-readable name for the Group."""
+
+    members: list[Member] | None = None  # type: ignore[assignment]
+    """A list of members of the Group."""
+
+
+def comparison_key(binding: Any, value: str) -> str:
+    """Return the form in which two values of an attribute are compared (RFC 7643 §2.2, caseExact)."""
+    return value if binding.case_exact else fold(value)
+
+
+# What identity providers send, tolerated for all of them alike: unknown schemas and
+# attributes are kept, Entra removes members by value, and expects the element that
+# a path filter describes to be made when it is missing.
+POLICY = ScimPolicy(
+    unknown=ScimPolicy.Unknown.keep,
+    remove_value_as_filter=ScimPolicy.RemoveValue.apply,
+    unmatched_path_filter=ScimPolicy.UnmatchedPathFilter.create,
+    comparison_key=comparison_key,
+)
+
+
+def service_provider_config() -> ServiceProviderConfig:
+    """Return the capabilities of this service provider (RFC 7643 §5). What is not there is not announced."""
+    return ServiceProviderConfig(
+        documentation_uri=None,
+        patch=scim2.Patch(supported=True),
+        bulk=scim2.Bulk(supported=False, max_operations=0, max_payload_size=0),
+        filter=scim2.Filter(supported=True, max_results=MAX_PAGE_SIZE),
+        change_password=scim2.ChangePassword(supported=False),
+        sort=scim2.Sort(supported=False),
+        etag=scim2.ETag(supported=True),
+        pagination=scim2.Pagination(
+            cursor=False, index=True, default_page_size=DEFAULT_PAGE_SIZE, max_page_size=MAX_PAGE_SIZE
+        ),
+        authentication_schemes=[
+            scim2.AuthenticationScheme(
+                type=scim2.AuthenticationScheme.Type.oauthbearertoken,
+                name="SCIM token",
+                description="A bearer token issued in Directory sync. It alone decides the organization.",
+                spec_uri=scim2.Reference("https://www.rfc-editor.org/info/rfc6750"),
+                primary=True,
+            )
+        ],
+    )
+
+
+def make_provider() -> ScimProvider:
+    """Return the description of this service provider: Users with the enterprise extension, and Groups."""
+    return ScimProvider(
+        models=[User, EnterpriseUser, Group],
+        resource_types=[
+            scim2.ResourceType.from_resource(User[EnterpriseUser]),  # type: ignore[misc]
+            scim2.ResourceType.from_resource(Group),
+        ],
+        config=service_provider_config(),
+        policy=POLICY,
+    )

@@ -1,0 +1,146 @@
+"""Reading stored resources: one by id, or one page of those that a filter finds. Always within one organization."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from scim2_models import NotFoundException
+from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy.orm import Session
+
+from directory.directories import Directory
+from models import DirectoryGroup, DirectoryGroupMember, DirectoryUser
+from scim.documents import StoredDocument
+
+# id, text, version, created, last modified
+Rows = Select[str, str, int, int, int]
+
+
+def get_document(
+    session: Session, directory: Directory, resource_type: str, resource_id: str, *, computed: bool = True
+) -> StoredDocument:
+    """Return one stored resource; without its groups or members when ``computed`` is false.
+
+    :raises NotFoundException: When the directory has none of this type and id.
+    """
+    query = select_rows(directory, resource_type).where(_id_column(resource_type) == resource_id)
+    documents = _documents(session, directory, resource_type, session.execute(query).all(), computed)
+    if not documents:
+        raise NotFoundException(detail=f"{resource_type} {resource_id[:64]!r} was not found in this directory.")
+    return documents[0]
+
+
+def search_documents(
+    session: Session,
+    directory: Directory,
+    resource_type: str,
+    condition: ColumnElement[bool] | None,
+    *,
+    start_index: int,
+    count: int | None,
+    computed: bool = True,
+) -> tuple[int, list[StoredDocument]]:
+    """Return how many stored resources meet a condition, and one page of them in the stable order of their ids."""
+    query = _where(select_rows(directory, resource_type), condition)
+    rows: Sequence[Any] = []
+    if count != 0:
+        page = query.order_by(_id_column(resource_type)).offset(start_index - 1).limit(count)
+        rows = session.execute(page).all()
+    if start_index == 1 and count is not None and 0 < len(rows) < count:
+        total = len(rows)
+    else:
+        total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
+    return total, _documents(session, directory, resource_type, rows, computed)
+
+
+def _where(query: Rows, condition: ColumnElement[bool] | None) -> Rows:
+    return query if condition is None else query.where(condition)
+
+
+def _id_column(resource_type: str) -> Any:
+    return DirectoryUser.user_id if resource_type == "User" else DirectoryGroup.id
+
+
+def select_rows(directory: Directory, resource_type: str) -> Rows:
+    """Return the query of a directory's resources of a type: id, text, version, created, last modified."""
+    if resource_type == "User":
+        return select(
+            DirectoryUser.user_id.label("id"),
+            DirectoryUser.document,
+            DirectoryUser.version,
+            DirectoryUser.created_at,
+            DirectoryUser.last_modified_at,
+        ).where(DirectoryUser.organization_id == directory.organization_id, DirectoryUser.deleted_at.is_(None))
+    return select(
+        DirectoryGroup.id,
+        DirectoryGroup.document,
+        DirectoryGroup.version,
+        DirectoryGroup.created_at,
+        DirectoryGroup.last_modified_at,
+    ).where(DirectoryGroup.organization_id == directory.organization_id)
+
+
+def _documents(
+    session: Session, directory: Directory, resource_type: str, rows: Sequence[Any], computed: bool
+) -> list[StoredDocument]:
+    ids = [row.id for row in rows]
+    name, load = ("groups", _groups) if resource_type == "User" else ("members", _members)
+    items = load(session, directory, ids) if ids and computed else {}
+    return [
+        StoredDocument(
+            resource_type=resource_type,
+            id=row.id,
+            text=row.document,
+            version=row.version,
+            created_at=row.created_at,
+            last_modified_at=row.last_modified_at,
+            computed={name: items[row.id]} if row.id in items else {},
+        )
+        for row in rows
+    ]
+
+
+def _groups(session: Session, directory: Directory, user_ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    """Return the ``groups`` of users (RFC 7643 §4.1.2), in the order of joining."""
+    query = (
+        select(DirectoryGroupMember.user_id, DirectoryGroup.id, DirectoryGroup.display_name)
+        .join(
+            DirectoryGroup,
+            (DirectoryGroup.organization_id == DirectoryGroupMember.organization_id)
+            & (DirectoryGroup.id == DirectoryGroupMember.group_id),
+        )
+        .where(
+            DirectoryGroupMember.organization_id == directory.organization_id,
+            DirectoryGroupMember.user_id.in_(user_ids),
+        )
+        .order_by(DirectoryGroupMember.joined_at, DirectoryGroup.id)
+    )
+    groups = defaultdict(list)
+    for user_id, group_id, name in session.execute(query):
+        groups[user_id].append({"value": group_id, "$ref": f"Groups/{group_id}", "display": name, "type": "direct"})
+    return groups
+
+
+def _members(session: Session, directory: Directory, group_ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    """Return the ``members`` of groups (RFC 7643 §4.2), in the order of their ids."""
+    query = (
+        select(
+            DirectoryGroupMember.group_id,
+            DirectoryGroupMember.user_id,
+            func.coalesce(DirectoryGroupMember.display, DirectoryUser.display_name, DirectoryUser.user_name),
+        )
+        .join(
+            DirectoryUser,
+            (DirectoryUser.organization_id == DirectoryGroupMember.organization_id)
+            & (DirectoryUser.user_id == DirectoryGroupMember.user_id),
+        )
+        .where(
+            DirectoryGroupMember.organization_id == directory.organization_id,
+            DirectoryGroupMember.group_id.in_(group_ids),
+        )
+        .order_by(DirectoryGroupMember.group_id, DirectoryGroupMember.user_id)
+    )
+    members = defaultdict(list)
+    for group_id, user_id, name in session.execute(query):
+        members[group_id].append({"value": user_id, "$ref": f"Users/{user_id}", "type": "User", "display": name})
+    return members

@@ -1,0 +1,240 @@
+"""Our tables as the storage of scim2-server: models in, models out, one directory at a time."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from scim2_models import (
+    Context,
+    InvalidValueException,
+    NotFoundException,
+    NotImplementedException,
+    PreconditionFailedException,
+    Resource,
+    ResourceType,
+    ResponseParameters,
+    ScimFilter,
+    ScimProvider,
+    SearchRequest,
+    UniquenessException,
+)
+from scim2_server.storage import ScimStorage, SearchPage
+from sqlalchemy import ColumnElement
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from clock import to_datetime
+from database import conflict_of
+from directory.directories import Directory
+from directory.groups import change_group, create_group, delete_group
+from directory.lifecycle import change_directory_user, create_directory_user, delete_directory_user
+from directory.resources import GroupResource, UserResource, load
+from errors import Conflict, InvalidInput, NotFound, VersionMismatch
+from scim.documents import StoredDocument, version_of
+from scim.filters import compile_filter
+from scim.reading import get_document, search_documents
+
+# What is never part of a stored document: computed, given by us, or secret.
+USER_LEFT_OUT = ("id", "meta", "groups", "password")
+GROUP_LEFT_OUT = ("id", "meta", "members")
+
+TAKEN = {
+    "uq_directory_users_user_name": "Another user of this directory has this userName.",
+    "uq_directory_users_external_id": "Another user of this directory has this externalId.",
+    "uq_directory_users_active_email": "Another active user of this directory has this e-mail address.",
+    "same_person": "Another user of this directory has this e-mail address. Update or reactivate that user instead.",
+    "uq_directory_groups_display_name": "Another group of this directory has this displayName.",
+    "uq_directory_groups_external_id": "Another group of this directory has this externalId.",
+}
+
+
+class DirectoryStorage(ScimStorage):
+    """The resources of one directory, inside one transaction that the caller commits."""
+
+    def __init__(self, provider: ScimProvider, session: Session, directory: Directory) -> None:
+        self.provider = provider
+        self.session = session
+        self.directory = directory
+
+    def get(
+        self,
+        resource_type: ResourceType,
+        resource_id: str,
+        *,
+        response_parameters: ResponseParameters[Any] | None = None,
+    ) -> Resource[Any]:
+        """Return a resource, without its members where the answer leaves them out."""
+        document = get_document(
+            self.session,
+            self.directory,
+            _name(resource_type),
+            resource_id,
+            computed=needs_computed(response_parameters),
+        )
+        return self.model_of(document)
+
+    def search(
+        self,
+        resource_types: list[ResourceType],
+        search_request: SearchRequest[Any],
+        *,
+        position: Any = None,  # noqa: ARG002  (cursors are not announced)
+    ) -> SearchPage:
+        """Return one page of the resources that a filter finds."""
+        if search_request.sort_by is not None:
+            raise NotImplementedException(detail="Sorting is not supported.")
+        found = 0
+        documents: list[StoredDocument] = []
+        for resource_type in resource_types:  # one type after the other, as one collection
+            wanted = None if search_request.count is None else search_request.count - len(documents)
+            total, page = search_documents(
+                self.session,
+                self.directory,
+                _name(resource_type),
+                self.condition_of(resource_type, search_request),
+                start_index=max((search_request.start_index or 1) - found, 1),
+                count=wanted,
+                computed=needs_computed(search_request),
+            )
+            found += total
+            documents += page
+        return SearchPage(found, [self.model_of(document) for document in documents])
+
+    def condition_of(
+        self, resource_type: ResourceType, search_request: SearchRequest[Any]
+    ) -> ColumnElement[bool] | None:
+        """Return the filter of a search as a condition over the resources of a type; None without a filter."""
+        if search_request.filter is None:
+            return None
+        model: Any = self.provider.model_for(resource_type)
+        return compile_filter(ScimFilter.__class_getitem__(model)(str(search_request.filter)), _name(resource_type))
+
+    def create(self, resource_type: ResourceType, resource: Resource[Any]) -> Resource[Any]:
+        """Store a new resource; the lifecycle follows."""
+        with self._writing():
+            if _name(resource_type) == "User":
+                user = create_directory_user(self.session, self.directory, _user_resource(resource))
+                return self.get(resource_type, user.user_id)
+            group = create_group(self.session, self.directory, _group_resource(resource), _members(resource))
+            return self.get(resource_type, group.id)
+
+    def update(
+        self, resource_type: ResourceType, resource: Resource[Any], *, expected_version: str | None = None
+    ) -> Resource[Any]:
+        """Store the whole new state of a resource; the lifecycle follows."""
+        resource_id = resource.id or ""
+        version = None if expected_version is None else version_of(expected_version)
+        with self._writing():
+            if _name(resource_type) == "User":
+                state = _user_resource(resource)
+                change_directory_user(self.session, self.directory, resource_id, state, expected_version=version)
+            else:
+                change_group(
+                    self.session,
+                    self.directory,
+                    resource_id,
+                    _group_resource(resource),
+                    _members(resource),
+                    expected_version=version,
+                )
+        return self.get(resource_type, resource_id)
+
+    def delete(self, resource_type: ResourceType, resource_id: str, *, expected_version: str | None = None) -> None:
+        """Delete a resource for the IdP; the lifecycle follows."""
+        version = None if expected_version is None else version_of(expected_version)
+        remove = delete_directory_user if _name(resource_type) == "User" else delete_group
+        with self._writing():
+            remove(self.session, self.directory, resource_id, expected_version=version)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Enclose one write in a savepoint, so that a refused one leaves nothing behind."""
+        with translated_errors(), self.session.begin_nested():
+            yield
+
+    def model_of(self, document: StoredDocument) -> Resource[Any]:
+        """Return a stored document as a model of the protocol library, with unknown attributes kept."""
+        model: Any = self.provider.model_for(document.resource_type)
+        meta = {
+            "resourceType": document.resource_type,
+            "created": to_datetime(document.created_at),
+            "lastModified": to_datetime(document.last_modified_at),
+            "version": document.etag,
+        }
+        payload = {**load(document.text), "id": document.id, **document.computed, "meta": meta}
+        resource: Resource[Any] = model.model_validate(payload, scim_policy=self.provider.policy)
+        return resource
+
+
+def needs_computed(parameters: ResponseParameters[Any] | None) -> bool:
+    """Tell whether an answer shows the ``groups`` of a user or the ``members`` of a group."""
+    if parameters is None:
+        return True
+    names = {"groups", "members"}
+    if parameters.attributes:
+        return any(_head(path) in names for path in parameters.attributes)
+    excluded = {str(path).lower().rpartition(":")[2] for path in parameters.excluded_attributes or []}
+    return not excluded & names
+
+
+def _head(path: Any) -> str:
+    return str(path).lower().rpartition(":")[2].partition(".")[0]
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Turn the errors of the domain and of the database into those of the protocol (RFC 7644 §3.12)."""
+    try:
+        yield
+    except IntegrityError as error:
+        conflict = conflict_of(error)
+        if conflict.constraint not in TAKEN:
+            raise  # not this request's fault: a race that the caller tries once more
+        raise UniquenessException(detail=TAKEN[conflict.constraint]) from error
+    except Conflict as error:
+        raise UniquenessException(detail=TAKEN.get(error.constraint or "", error.message)) from error
+    except NotFound as error:
+        raise NotFoundException(detail=error.message) from error
+    except VersionMismatch as error:
+        raise PreconditionFailedException(detail=error.message) from error
+    except InvalidInput as error:
+        raise InvalidValueException(detail=" ".join(problem.message for problem in error.problems[:5])) from error
+
+
+def _name(resource_type: ResourceType) -> str:
+    assert resource_type.name is not None
+    return resource_type.name
+
+
+def _user_resource(resource: Resource[Any]) -> UserResource:
+    document = _not_blank("userName", _document(resource, USER_LEFT_OUT))
+    return UserResource.of(document, getattr(resource, "_sent_groups", None))
+
+
+def _group_resource(resource: Resource[Any]) -> GroupResource:
+    return GroupResource.of(_not_blank("displayName", _document(resource, GROUP_LEFT_OUT)))
+
+
+def _not_blank(name: str, document: dict[str, Any]) -> dict[str, Any]:
+    """Return a document whose name says something.
+
+    :raises InvalidValueException: When it is empty or blank.
+    """
+    if not document.get(name, "").strip():
+        raise InvalidValueException(detail=f"{name} must not be empty.")
+    return document
+
+
+def _document(resource: Resource[Any], left_out: tuple[str, ...]) -> dict[str, Any]:
+    document: dict[str, Any] = resource.model_dump(scim_ctx=Context.DEFAULT)
+    unwanted = {name.lower() for name in left_out}
+    return {name: value for name, value in document.items() if name.lower() not in unwanted}
+
+
+def _members(resource: Any) -> dict[str, str | None]:
+    """Return the members of a group, each once: an IdP may add somebody who is there already."""
+    members: dict[str, str | None] = {}
+    for member in resource.members or []:
+        if member.value:
+            members.setdefault(member.value, member.display)
+    return members
