@@ -1,0 +1,83 @@
+"""The composition root: settings, extensions, blueprints, commands."""
+
+from flask import Flask
+from flask_migrate import Migrate
+from flask_wtf.csrf import CSRFProtect
+from redis import Redis
+from rq import Queue
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+import cli
+import jobs
+from blueprints import auth, errors, health, management, profile, scim
+from blueprints.limits import limiter
+from config import Settings
+from database import db
+from webhooks.outbound import OutboundPolicy
+from webhooks.secrets import SecretBox
+
+csrf = CSRFProtect()
+migrate = Migrate()
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """Return the application, set up from the given settings or from the environment."""
+    settings = settings or Settings.from_environment()
+    app = Flask(__name__)
+    app.config.from_mapping(flask_config(settings))
+    app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = (
+        False  # IdPs add slashes; a redirect would lose their POST, so SCIM paths are mended in place
+    )
+    app.wsgi_app = ProxyFix(scim.MendSlashes(app.wsgi_app), x_for=0)  # type: ignore[method-assign]
+
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # objects read as they are documented
+    app.json.ensure_ascii = False  # type: ignore[attr-defined]
+
+    db.init_app(app)
+    migrate.init_app(app, db, directory=str(app.root_path + "/migrations"), render_as_batch=True)
+    csrf.init_app(app)
+    errors.init_app(app)
+    app.before_request(auth.identify_bearer)  # before the limiter, which counts under the bearer's name
+    limiter.init_app(app)
+    app.extensions["redis"] = Redis.from_url(settings.redis_url, socket_connect_timeout=2, health_check_interval=30)
+    app.extensions["queue"] = Queue("webhooks", connection=app.extensions["redis"])
+    app.extensions["secret_box"] = SecretBox(settings.secret_key)
+    app.extensions["outbound_policy"] = OutboundPolicy(settings.webhook_allow_http, settings.webhook_allowed_networks)
+    db.after_commit = jobs.announce_due_deliveries
+
+    app.register_blueprint(health.bp)
+    app.register_blueprint(scim.bp, url_prefix="/scim/v2")
+    app.register_blueprint(management.bp, url_prefix="/v1")
+    app.register_blueprint(profile.bp)
+    for blueprint in (scim.bp, management.bp, health.bp):
+        csrf.exempt(blueprint)  # bearer tokens are not sent by a browser on its own
+
+    cli.init_app(app)
+    return app
+
+
+def flask_config(settings: Settings) -> dict[str, object]:
+    """Return what the rest of the application reads from ``app.config``."""
+    return {
+        "SETTINGS": settings,
+        "SECRET_KEY": settings.secret_key,
+        "SQLALCHEMY_DATABASE_URI": settings.database_url,
+        "SQLALCHEMY_ENGINE_OPTIONS": {"pool_pre_ping": settings.database_url.startswith("postgresql")},
+        "RATELIMIT_STORAGE_URI": settings.redis_url.replace("unix://", "redis+unix://", 1),  # as limits calls a socket
+        "RATELIMIT_STRATEGY": "moving-window",
+        "RATELIMIT_IN_MEMORY_FALLBACK_ENABLED": True,
+        "MAX_CONTENT_LENGTH": 1024 * 1024,
+        "MAX_FORM_MEMORY_SIZE": 256 * 1024,
+        "SESSION_COOKIE_NAME": "authn_scim",
+        "SESSION_COOKIE_SECURE": settings.public_url.startswith("https://"),
+        "SESSION_COOKIE_HTTPONLY": True,
+        "SESSION_COOKIE_SAMESITE": "Lax",
+        # Pages send no Referer, because sign-in links stand in addresses; the form's token proves its origin.
+        "WTF_CSRF_SSL_STRICT": False,
+        "WTF_CSRF_TIME_LIMIT": None,  # a form is valid as long as the session
+        "PUBLIC_URL": settings.public_url,
+        "SCIM_ENDPOINT_URL": settings.scim_endpoint_url,
+        "SCIM_RATE_LIMIT": settings.scim_rate_limit,
+        "FAILED_AUTH_RATE_LIMIT": settings.failed_auth_rate_limit,
+    }

@@ -1,0 +1,121 @@
+"""Who is asking: the bearer of a SCIM token or of a secret key, found out once at the start of a request."""
+
+from flask import current_app, g, request
+
+from clock import now_ms
+from database import db
+from errors import NotAllowed, NotAuthenticated, NotFound
+from organizations.scim_tokens import TokenHolder, find_token_holder, needs_last_used, note_last_used
+from organizations.secret_keys import KeyHolder, find_key_holder
+
+
+def identify_bearer() -> None:
+    """Look up the bearer of this request, before rate limits are counted under the bearer's name.
+
+    It refuses nothing: a blueprint that needs a bearer says so with
+    ``require_token_holder`` or ``require_key_holder``.
+    """
+    plaintext = bearer_credential(request.headers.get("Authorization"))
+    g.token_holder = g.key_holder = None
+    if plaintext is None or request.blueprint is None:
+        return
+    if request.blueprint == "scim":
+        with db.reading() as session:
+            g.token_holder = find_token_holder(session, plaintext)
+    elif request.blueprint.partition(".")[0] == "management":
+        with db.reading() as session:
+            g.key_holder = find_key_holder(session, plaintext)
+
+
+def bearer_credential(header: str | None) -> str | None:
+    """Return the credential of an ``Authorization: Bearer …`` header (RFC 6750 §2.1), or None when there is none.
+
+    The scheme is compared without case (RFC 9110 §11.1).
+    """
+    scheme, _, credential = (header or "").partition(" ")
+    credential = credential.strip()
+    return credential if scheme.lower() == "bearer" and credential else None
+
+
+def usable_token_holder() -> TokenHolder | None:
+    """Return the holder of this request's SCIM token if the token may still be used."""
+    holder: TokenHolder | None = g.get("token_holder")
+    return holder if holder is not None and holder.is_usable(now_ms()) else None
+
+
+def require_token_holder() -> TokenHolder:
+    """Return the holder of this request's SCIM token.
+
+    :raises NotAuthenticated: When there is no token, or an unknown, revoked or
+        expired one. Only somebody who once held a token learns that it expired.
+    """
+    holder: TokenHolder | None = g.get("token_holder")
+    if holder is None:
+        raise NotAuthenticated(_missing_or_unknown(request.headers.get("Authorization")))
+    if holder.revoked_at is not None:
+        raise NotAuthenticated(
+            "The SCIM token was revoked. Issue a new one in Directory sync and paste it into the IdP."
+        )
+    if holder.is_expired(now_ms()):
+        raise NotAuthenticated(
+            "The SCIM token has expired. Issue a new one in Directory sync and paste it into the IdP."
+        )
+    return holder
+
+
+def _missing_or_unknown(header: str | None) -> str:
+    if not header:
+        return "The Authorization header is missing. Send the SCIM token as: Authorization: Bearer <token>."
+    if bearer_credential(header) is None:
+        return "The Authorization header holds no Bearer token. Send the SCIM token as: Authorization: Bearer <token>."
+    return "The SCIM token is not known. Check that it was copied whole, or issue a new one in Directory sync."
+
+
+def note_token_use(holder: TokenHolder) -> None:
+    """Keep ``last_used_at`` of a token true to the minute."""
+    now = now_ms()
+    if needs_last_used(holder, now):
+        with db.unit_of_work() as session:
+            note_last_used(session, holder, now)
+
+
+def require_key_holder() -> KeyHolder:
+    """Return the holder of this request's secret key.
+
+    :raises NotAuthenticated: When there is no key, or an unknown or revoked one.
+    """
+    holder: KeyHolder | None = g.get("key_holder")
+    if holder is None or holder.revoked_at is not None:
+        raise NotAuthenticated(
+            "A valid secret key is needed.",
+            long_message="Send the secret key of this installation as: Authorization: Bearer sk_…",
+            code="secret_key_invalid",
+        )
+    return holder
+
+
+def require_reach(organization_id: str) -> None:
+    """Let a request pass only if its secret key opens the organization.
+
+    :raises NotFound: Otherwise; the same answer as for an organization that is not there.
+    """
+    if not require_key_holder().may_reach(organization_id):
+        raise NotFound("No such organization.", code="organization_not_found")
+
+
+def require_environment_key() -> None:
+    """Let a request pass only if its secret key opens the whole environment.
+
+    :raises NotAllowed: When the key is for one organization.
+    """
+    if require_key_holder().organization_id is not None:
+        raise NotAllowed(
+            "This secret key is for one organization.",
+            long_message="Use a secret key of the whole environment for this call.",
+            code="secret_key_scope",
+        )
+
+
+def scim_limit() -> str:
+    """Return the rate that one SCIM token may use."""
+    return str(current_app.config["SCIM_RATE_LIMIT"])

@@ -1,0 +1,175 @@
+"""One renderer of errors, for three audiences: IdPs (SCIM), the product's backend (JSON), people (pages)."""
+
+import json
+import logging
+import math
+import time
+from typing import Any
+
+from flask import Flask, Response, current_app, g, jsonify, make_response, render_template, request
+from flask_limiter import RateLimitExceeded
+from scim2_server.responses import SCIM_MEDIA_TYPE, ScimResponse
+from sqlalchemy.exc import OperationalError
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as BaseResponse
+
+from blueprints.limits import limiter
+from errors import Conflict, DomainError, InvalidInput, NotAllowed, NotAuthenticated, NotFound, VersionMismatch
+from ids import new_id
+
+log = logging.getLogger(__name__)
+
+SCIM_ERROR = "urn:ietf:params:scim:api:messages:2.0:Error"
+STATUS: dict[type[DomainError], int] = {
+    NotAuthenticated: 401,
+    NotAllowed: 403,
+    NotFound: 404,
+    Conflict: 409,
+    VersionMismatch: 412,
+    InvalidInput: 422,
+}
+CODES = {
+    400: "bad_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "request_too_large",
+    415: "unsupported_media_type",
+    429: "rate_limited",
+    500: "internal_error",
+    503: "unavailable",
+}
+SENTENCES = {
+    404: "There is nothing at this address.",
+    405: "This address does not answer to this method.",
+    413: "The request is larger than this server accepts.",
+}
+
+
+def init_app(app: Flask) -> None:
+    """Register the handlers, and a trace id on every request and answer."""
+    app.before_request(_begin_trace)
+    app.after_request(_end_trace)
+    app.register_error_handler(DomainError, _domain_error)
+    app.register_error_handler(RateLimitExceeded, _rate_limited)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(OperationalError, _database_unavailable)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def _begin_trace() -> None:
+    g.trace_id = new_id("req")
+
+
+def _end_trace(response: Response) -> Response:
+    response.headers["X-Request-Id"] = trace_id()
+    return response
+
+
+def trace_id() -> str:
+    """Return the id by which this request is found in the logs."""
+    if "trace_id" not in g:
+        g.trace_id = new_id("req")
+    return str(g.trace_id)
+
+
+def audience() -> str:
+    """Return for whom an error of this request is rendered: ``scim``, ``api`` or ``page``."""
+    if request.path == "/scim/v2" or request.path.startswith("/scim/"):
+        return "scim"
+    return "api" if request.path.startswith(("/v1", "/healthz")) else "page"
+
+
+# -- Handlers ----------------------------------------------------------------
+
+
+def _domain_error(error: DomainError) -> BaseResponse:
+    status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 400)
+    problems = error.problems if isinstance(error, InvalidInput) else [error]
+    return render(status, problems)
+
+
+def _rate_limited(error: RateLimitExceeded) -> BaseResponse:
+    current = limiter.current_limit
+    seconds = max(1, math.ceil(current.window.reset_time - time.time())) if current is not None else 1
+    limit = error.limit.limit if error.limit is not None else "the limit"
+    message = f"rate_limited: more than {limit}. Try again in {seconds} s."
+    response = render(429, [DomainError(message, code="rate_limited")])
+    # Okta understands an integer of seconds only.
+    response.headers["Retry-After"] = str(seconds)
+    return response
+
+
+def _http_error(error: HTTPException) -> BaseResponse:
+    if error.code is None or error.code < 400:
+        return error.get_response()
+    message = SENTENCES.get(error.code) or error.description or error.name
+    response = render(error.code, [DomainError(message, code=CODES.get(error.code, "http_error"))])
+    for name, value in error.get_headers():
+        if name.lower() not in ("content-type", "content-length"):
+            response.headers[name] = value
+    return response
+
+
+def _database_unavailable(error: OperationalError) -> BaseResponse:
+    log.error("database unavailable (trace %s): %s", trace_id(), error.orig)
+    message = "The database did not answer in time. Nothing was changed; try again."
+    response = render(503, [DomainError(message, code="unavailable")])
+    response.headers["Retry-After"] = "5"
+    return response
+
+
+def _unexpected(error: Exception) -> BaseResponse:
+    log.exception("unexpected error (trace %s)", trace_id(), exc_info=error)
+    if current_app.config.get("PROPAGATE_EXCEPTIONS"):
+        raise error
+    message = f"Something went wrong on our side. Tell support this id: {trace_id()}."
+    return render(500, [DomainError(message, code="internal_error")])
+
+
+# -- Rendering ------------------------------------------------------------------
+
+
+def render(status: int, problems: list[DomainError]) -> BaseResponse:
+    """Return an error in the shape that this request's audience reads."""
+    return {"scim": _scim_error, "api": _api_error, "page": _page}[audience()](status, problems)
+
+
+def _scim_error(status: int, problems: list[DomainError]) -> BaseResponse:
+    body = {"schemas": [SCIM_ERROR], "status": str(status), "detail": " ".join(p.message for p in problems)}
+    if status == 400:
+        body["scimType"] = "invalidSyntax"
+    headers = {"WWW-Authenticate": 'Bearer realm="SCIM"'} if status == 401 else {}
+    return Response(json.dumps(body), status, headers, content_type=SCIM_MEDIA_TYPE)
+
+
+def _api_error(status: int, problems: list[DomainError]) -> BaseResponse:
+    body = {
+        "errors": [
+            {"code": p.code, "message": p.message, "long_message": p.long_message, "meta": p.meta} for p in problems
+        ],
+        "trace_id": trace_id(),
+    }
+    response = jsonify(body)
+    response.status_code = status
+    if status == 401:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="management"'
+    return response
+
+
+def _page(status: int, problems: list[DomainError]) -> BaseResponse:
+    title = problems[0].message
+    text = render_template("errors/error.html", status=status, title=title, message=problems[0].long_message)
+    return make_response(text, status)
+
+
+def scim_answer(answer: ScimResponse) -> Response:
+    """Return an answer of the protocol as a response of Flask."""
+    text: Any = getattr(answer, "text", None)
+    if text is None and answer.body is not None:
+        text = json.dumps(answer.body, ensure_ascii=False)
+    headers = {name: value for name, value in answer.headers.items() if name != "Content-Type"}
+    response = Response(text, answer.status.value, headers, content_type=SCIM_MEDIA_TYPE if text is not None else None)
+    if text is None:
+        response.headers.pop("Content-Type", None)
+    response.headers["Cache-Control"] = "no-store"
+    return response

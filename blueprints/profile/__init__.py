@@ -1,0 +1,18 @@
+"""OrganizationProfile: the pages that an organization's admin sees. One module for each section."""
+
+from flask import Blueprint
+from flask_wtf.csrf import CSRFError
+
+from blueprints.profile import access, directory_sync, headers, members, sign_in, words
+
+bp = Blueprint("profile", __name__)
+
+bp.before_request(access.guard)
+bp.after_app_request(headers.protect_page)
+bp.app_context_processor(access.for_templates)
+bp.register_error_handler(CSRFError, sign_in.form_not_checked)
+words.add_filters(bp)
+
+bp.register_blueprint(sign_in.bp)
+bp.register_blueprint(members.bp)
+bp.register_blueprint(directory_sync.bp)

@@ -1,0 +1,91 @@
+"""Directory sync: whether the IdP is connected, and the tokens with which it calls."""
+
+from flask import Blueprint, current_app, flash, redirect, render_template, url_for
+from werkzeug.wrappers import Response
+
+from blueprints.profile.access import needs, signed_in
+from blueprints.profile.form_nonces import claim_nonce, new_nonce
+from blueprints.profile.forms import ConfirmForm, IssueTokenForm
+from clock import now_ms
+from database import db
+from directory.overview import get_overview
+from models import ScimToken
+from organizations.roles import PROVISIONING_MANAGE, PROVISIONING_READ
+from organizations.scim_tokens import get_scim_token, issue_scim_token, list_scim_tokens, revoke_scim_token
+
+bp = Blueprint("directory_sync", __name__, url_prefix="/organization/directory-sync")
+
+SHOWN_TOKENS = 100
+
+
+@bp.get("")
+@needs(PROVISIONING_READ, PROVISIONING_MANAGE)
+def show_overview() -> str:
+    """Show the state of the connection, what to paste into the IdP, and the tokens."""
+    now = now_ms()
+    with db.reading() as session:
+        overview = get_overview(session, signed_in().organization_id, now)
+        tokens = list_scim_tokens(session, signed_in().organization_id, limit=SHOWN_TOKENS)
+        session.expunge_all()
+    tokens = sorted(tokens, key=lambda token: is_past(token, now))
+    return render_template(
+        "profile/directory_sync.html", overview=overview, tokens=tokens, now=now, endpoint_url=endpoint_url()
+    )
+
+
+@bp.get("/tokens/new")
+@needs(PROVISIONING_MANAGE)
+def new_token() -> str:
+    """Ask for the label of a new token."""
+    return render_template("profile/token_new.html", form=IssueTokenForm(nonce=new_nonce()))
+
+
+@bp.post("/tokens/new")
+@needs(PROVISIONING_MANAGE)
+def issue_token() -> str | tuple[str, int]:
+    """Issue a token, and show its plaintext in this answer and never again.
+
+    There is no redirect here, because the plaintext would have to be kept for
+    the page after it. The nonce keeps a reload from issuing another token.
+    """
+    form = IssueTokenForm()
+    if not form.validate_on_submit():
+        return render_template("profile/token_new.html", form=form), 422
+    if not form.nonce.data or not claim_nonce(signed_in().session_id, form.nonce.data):
+        return render_template("profile/token_issued_before.html", label=form.label.data), 409
+    with db.unit_of_work() as session:
+        token, plaintext = issue_scim_token(
+            session, signed_in().organization_id, form.label.data, expires_at=form.expires_at()
+        )
+        issued = {"name": token.name, "expires_at": token.expires_at, "plaintext": plaintext}
+    return render_template("profile/token_issued.html", issued=issued, endpoint_url=endpoint_url())
+
+
+@bp.get("/tokens/<token_id>/revoke")
+@needs(PROVISIONING_MANAGE)
+def confirm_revocation(token_id: str) -> str:
+    """Say what revoking a token will do."""
+    with db.reading() as session:
+        token = get_scim_token(session, signed_in().organization_id, token_id)
+        session.expunge(token)
+    return render_template("profile/token_revoke.html", token=token, form=ConfirmForm())
+
+
+@bp.post("/tokens/<token_id>/revoke")
+@needs(PROVISIONING_MANAGE)
+def revoke_token(token_id: str) -> Response:
+    """Revoke a token at once."""
+    with db.unit_of_work() as session:
+        name = revoke_scim_token(session, signed_in().organization_id, token_id).name
+    flash(f"The token “{name}” is revoked.")
+    return redirect(url_for("profile.directory_sync.show_overview"), 303)
+
+
+def is_past(token: ScimToken, now: int) -> bool:
+    """Tell whether a token is revoked or expired."""
+    return token.revoked_at is not None or (token.expires_at is not None and token.expires_at <= now)
+
+
+def endpoint_url() -> str:
+    """Return the SCIM base URL that an IT admin pastes into the IdP."""
+    return str(current_app.config["SCIM_ENDPOINT_URL"])

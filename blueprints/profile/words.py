@@ -1,0 +1,74 @@
+"""Times, names and sources in words, as filters of the templates."""
+
+from zlib import crc32
+
+from flask import Blueprint
+
+from clock import now_ms, to_datetime
+
+MINUTE = 60_000
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+TINTS = 6
+
+ROLE_SOURCES = {
+    "default": "Default role",
+    "mapping": "Attribute mapping",
+    "manual": "Set by hand",
+}
+
+
+def day(milliseconds: int) -> str:
+    """Return a moment as a day in UTC, such as ``3 Nov 2025``."""
+    moment = to_datetime(milliseconds)
+    return f"{moment.day} {moment:%b %Y}"
+
+
+def minute(milliseconds: int) -> str:
+    """Return a moment to the minute, such as ``3 Nov 2025, 14:05 UTC``."""
+    return f"{day(milliseconds)}, {to_datetime(milliseconds):%H:%M} UTC"
+
+
+def machine_time(milliseconds: int) -> str:
+    """Return a moment as the ``datetime`` attribute of HTML wants it."""
+    return f"{to_datetime(milliseconds):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def ago(milliseconds: int, now: int | None = None) -> str:
+    """Return how long ago a moment was, such as ``4 minutes ago``; after a month, its day."""
+    passed = (now_ms() if now is None else now) - milliseconds
+    if passed < MINUTE:
+        return "just now"
+    for unit, name, end in ((MINUTE, "minute", HOUR), (HOUR, "hour", DAY), (DAY, "day", 31 * DAY)):
+        if passed < end:
+            return f"{counted(passed // unit, name)} ago"
+    return f"on {day(milliseconds)}"
+
+
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """Return a number with its noun, such as ``1 person`` or ``1,204 people``."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def role_source(source: str) -> str:
+    """Return in words where a member's role comes from."""
+    return ROLE_SOURCES.get(source, source)
+
+
+def initials(name: str) -> str:
+    """Return one or two letters that stand for a name; a question mark where it has no letters."""
+    words = [word for word in name.partition("@")[0].split() if word[0].isalnum()]
+    if not words:
+        return "?"
+    return "".join(word[0] for word in (words if len(words) < 2 else (words[0], words[-1]))).upper()
+
+
+def tint(key: str) -> int:
+    """Return the number of the colour that marks a person, the same on every page."""
+    return crc32(key.encode()) % TINTS
+
+
+def add_filters(bp: Blueprint) -> None:
+    """Make the words available in all templates."""
+    for words in (day, minute, machine_time, ago, counted, role_source, initials, tint):
+        bp.add_app_template_filter(words)

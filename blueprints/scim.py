@@ -1,0 +1,141 @@
+"""``/scim/v2``: what an identity provider talks to. The bearer token alone decides the organization."""
+
+import re
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from flask import Blueprint, Response, current_app, g, request
+from flask_limiter.util import get_remote_address
+from scim2_models import SCIMException
+from scim2_server.requests import ScimRequest
+from scim2_server.responses import ScimResponse
+
+from blueprints.auth import note_token_use, require_token_holder, usable_token_holder
+from blueprints.errors import scim_answer
+from blueprints.limits import limiter
+from database import db
+from directory.activity import record_activity
+from directory.directories import Directory
+from errors import Conflict
+from organizations.scim_tokens import TokenHolder
+from scim.provider import make_provider
+from scim.service import DirectoryHandler, DirectoryService
+from scim.storage import DirectoryStorage
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+bp = Blueprint("scim", __name__)
+
+PROVIDER = make_provider()
+SERVICE = DirectoryService(PROVIDER)
+DISCOVERY = re.compile(r"/scim/v2/(ServiceProviderConfig|ResourceTypes|Schemas)(/[^/]+)?/?")
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+# A race between two organizations that meet the same new person at once is settled by trying once more.
+ATTEMPTS = 3
+
+limiter.shared_limit(
+    lambda: current_app.config["SCIM_RATE_LIMIT"],
+    scope="scim",
+    key_func=lambda: g.token_holder.token_id,
+    exempt_when=lambda: usable_token_holder() is None,
+)(bp)
+limiter.shared_limit(
+    lambda: current_app.config["FAILED_AUTH_RATE_LIMIT"],
+    scope="scim-failed-authentication",
+    key_func=get_remote_address,
+    exempt_when=lambda: usable_token_holder() is not None,
+    deduct_when=lambda response: response.status_code == 401,
+)(bp)
+
+
+@bp.before_request
+def authenticate() -> None:
+    """Let only bearers of a usable token pass; and, to the discovery documents, anybody who sends no token at all."""
+    g.scim_holder = None
+    if DISCOVERY.fullmatch(request.path) and "Authorization" not in request.headers:
+        return
+    g.scim_holder = require_token_holder()
+    note_token_use(g.scim_holder)
+
+
+@bp.route("/", defaults={"path": ""}, methods=METHODS)
+@bp.route("/<path:path>", methods=METHODS)
+def serve(path: str) -> Response:
+    """Answer a SCIM request (RFC 7644 §3.2). Which methods a path has is the protocol's business, so all come here."""
+    scim_request = ScimRequest(
+        method="GET" if request.method == "HEAD" else request.method,
+        base_url=current_app.config["SCIM_ENDPOINT_URL"].rstrip("/"),
+        path=f"/{path}",
+        query=request.args.to_dict(),
+        headers=list(request.headers.items()),
+        body=request.get_data(),
+    )
+    holder: TokenHolder | None = g.scim_holder
+    if holder is None:
+        return scim_answer(read(scim_request, Directory("")))
+    directory = Directory(holder.organization_id, holder.token_id, holder.enterprise_connection_id)
+    if scim_request.method == "GET":
+        return scim_answer(read(scim_request, directory))
+    return scim_answer(write(scim_request, holder))
+
+
+def read(scim_request: ScimRequest, directory: Directory) -> ScimResponse:
+    """Answer a request that changes nothing, from one snapshot of the database."""
+    with db.reading() as session:
+        return DirectoryHandler(SERVICE, DirectoryStorage(PROVIDER, session, directory)).handle(scim_request)
+
+
+def write(scim_request: ScimRequest, holder: TokenHolder) -> ScimResponse:
+    """Answer a request that may change something: with its events and log entry in one transaction, or not at all."""
+    for attempt in range(1, ATTEMPTS + 1):
+        directory = Directory(holder.organization_id, holder.token_id, holder.enterprise_connection_id)
+        try:
+            with db.unit_of_work() as session:
+                storage = DirectoryStorage(PROVIDER, session, directory)
+                response = DirectoryHandler(SERVICE, storage).handle(scim_request)
+                log(session, directory, response.status.value, None)
+                return response
+        except SCIMException as refusal:
+            with db.unit_of_work() as session:
+                log(session, directory, refusal.status, refusal.detail)
+            raise
+        except Conflict:
+            if attempt == ATTEMPTS:
+                raise
+    raise AssertionError("unreachable")
+
+
+def log(session: Any, directory: Directory, status: int, detail: str | None) -> None:
+    """Write this request into the directory's activity log."""
+    record_activity(
+        session,
+        directory,
+        method=request.method,
+        path=request.path,
+        status=status,
+        detail=detail,
+        user_agent=request.user_agent.string or None,
+    )
+
+
+@bp.errorhandler(SCIMException)
+def refuse(error: SCIMException) -> Response:
+    """Answer a request that the protocol refuses (RFC 7644 §3.12)."""
+    return scim_answer(SERVICE.error_response(error))
+
+
+class MendSlashes:
+    """Lets an IdP write one or more slashes too many: ``/scim/v2//Users/`` is ``/scim/v2/Users``."""
+
+    PREFIX = re.compile(r"/+scim/+v2(?=/|$)")
+
+    def __init__(self, application: Callable[..., Iterable[bytes]]) -> None:
+        self.application = application
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        """Pass the request on, with the path of a SCIM request mended."""
+        path = environ.get("PATH_INFO", "")
+        if self.PREFIX.match(path):
+            environ["PATH_INFO"] = re.sub(r"/{2,}", "/", path)
+        return self.application(environ, start_response)
