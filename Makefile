@@ -1,0 +1,46 @@
+# Needs Python 3.11 or newer and make. Everything else is installed into .venv, at the exact versions of requirements.txt.
+
+PYTHON ?= $(shell command -v python3.11 || echo python3)
+VENV := .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help run sign-in-link demo test lint migration
+
+help: ## Print this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r target words; do printf '  make %-14s %s\n' "$$target" "$$words"; done
+
+run: $(VENV)/.installed ## Start everything on this machine; Ctrl-C stops it
+	@exec $(BIN)/flask --app app serve
+
+sign-in-link: $(VENV)/.installed ## Print a new one-time link to the pages
+	@$(BIN)/flask --app app sign-in-link
+
+demo: $(VENV)/.installed ## Watch Okta provision an invented company, on a server of its own
+	@exec $(BIN)/flask --app app demo
+
+test: $(VENV)/.installed-dev ## Run every test
+	$(BIN)/pytest
+
+lint: $(VENV)/.installed-dev ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+migration: $(VENV)/.installed-dev ## Write a migration for what changed in models.py: make migration message="…"
+	$(BIN)/flask --app app db upgrade
+	$(BIN)/flask --app app db migrate --message "$(message)"
+
+# A stamp is younger than its requirements when they are installed, so the second run goes straight to work.
+$(VENV)/.installed: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; PYTHON=… names one.")'
+	@echo "Installing into $(VENV), which takes a minute the first time …"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --requirement requirements.txt
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
+	@echo "Installing what the tests need …"
+	@$(BIN)/pip install --quiet --requirement requirements-dev.txt
+	@touch $@

@@ -1,0 +1,232 @@
+"""The commands of an installation: ``flask --app app --help`` lists them."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+from flask import Flask, current_app
+from flask.cli import with_appcontext
+from flask_migrate import upgrade
+from sqlalchemy.orm import Session
+
+import jobs
+from database import db
+from errors import Conflict, DomainError
+from folding import fold
+from organizations.members import find_provisioning_manager, find_user_by_email, get_membership
+from organizations.organizations import (
+    Bootstrapped,
+    add_admin,
+    bootstrap,
+    get_organization,
+    has_organizations,
+    list_organizations,
+)
+from organizations.sign_in import make_sign_in_link
+from serving import CannotServe, check_address, claim_data_directory, programs
+from simulator.commands import demo, simulate
+from supervision import Supervisor
+
+FIRST_ORGANIZATION = "My organization"
+
+
+def init_app(app: Flask) -> None:
+    """Register the commands."""
+    for command in (bootstrap_command, sign_in_link_command, serve_command, worker_command, sweep_command):
+        app.cli.add_command(command)
+    app.cli.add_command(simulate)
+    app.cli.add_command(demo)
+
+
+@contextmanager
+def told_in_one_line() -> Iterator[None]:
+    """Turn what the domain refuses into one line on standard error and exit status 1."""
+    try:
+        yield
+    except DomainError as error:
+        raise click.ClickException(error.long_message) from error
+    except CannotServe as error:
+        raise click.ClickException(str(error)) from error
+
+
+# -- Organizations and ways in ------------------------------------------------------
+
+
+@click.command("bootstrap")
+@click.option("--organization", "name", required=True, metavar="NAME", help="What the organization is called.")
+@click.option("--admin-email", metavar="ADDRESS", help="E-mail address of its first admin.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+@with_appcontext
+def bootstrap_command(*, name: str, admin_email: str | None, as_json: bool) -> None:
+    """Make an organization, with all it takes to use it.
+
+    Prints a secret key, a SCIM token and a one-time sign-in link. They are shown this once. The
+    database is brought up to date first.
+    """
+    os.umask(0o077)
+    upgrade()
+    with told_in_one_line():
+        made = _bootstrap(name, admin_email)
+    if as_json:
+        click.echo(json.dumps(_as_object(made)))
+    else:
+        click.echo(f"The organization {name.strip()!r} ({made.organization_id}) was made.\n")
+        click.echo(_secrets_text(made))
+
+
+def _bootstrap(name: str, admin_email: str | None) -> Bootstrapped:
+    try:
+        with db.unit_of_work() as session:
+            return bootstrap(session, name, admin_email=admin_email)
+    except Conflict as error:
+        if error.constraint != "uq_users_email_key":
+            raise
+        raise DomainError(
+            "The e-mail address is taken.",
+            long_message=f"{admin_email} is the address of another user. Give another --admin-email, or none.",
+        ) from error
+
+
+def _as_object(made: Bootstrapped) -> dict[str, str]:
+    return {
+        "organization_id": made.organization_id,
+        "secret_key": made.secret_key,
+        "scim_endpoint_url": current_app.config["SCIM_ENDPOINT_URL"],
+        "scim_token": made.scim_token,
+        "sign_in_url": _sign_in_url(made.sign_in_token),
+    }
+
+
+def _secrets_text(made: Bootstrapped) -> str:
+    """Return the secrets of a new organization for a person to read, each with what to do with it."""
+    shown = _as_object(made)
+    api = f"{current_app.config['PUBLIC_URL']}/v1"
+    return "\n".join(
+        (
+            "These are shown this once; keep them.\n",
+            f"  SCIM base URL  {shown['scim_endpoint_url']}",
+            "                 Paste it into the identity provider. In Okta: Provisioning, Integration, Base URL.",
+            f"  SCIM token     {shown['scim_token']}",
+            "                 Paste it beside the base URL. In Okta: API Token.",
+            f"  Secret key     {shown['secret_key']}",
+            f"                 Your backend sends it to {api} as: Authorization: Bearer sk_…",
+            f"  Sign-in link   {shown['sign_in_url']}",
+            "                 Open it in a browser to see Members and Directory sync. It works once, for 24 hours.",
+        )
+    )
+
+
+@click.command("sign-in-link")
+@click.option("--organization", "organization_id", metavar="ORG_ID", help="Needed when there are several.")
+@click.option("--user", "user_id", metavar="USER_ID", help="The member who signs in.")
+@click.option("--email", metavar="ADDRESS", help="The member who signs in, by e-mail address.")
+@with_appcontext
+def sign_in_link_command(*, organization_id: str | None, user_id: str | None, email: str | None) -> None:
+    """Print a link that signs a member in once, within 24 hours.
+
+    Without --user and --email it is for a member who may manage directory sync; when the
+    organization has none left, an admin is added to it.
+    """
+    if user_id and email:
+        raise click.UsageError("Give --user or --email, not both.")
+    with told_in_one_line(), db.unit_of_work() as session:
+        organization_id = organization_id or _only_organization(session)
+        get_organization(session, organization_id)
+        who = _who_signs_in(session, organization_id, user_id, email)
+        _, token = make_sign_in_link(session, organization_id, who)
+    click.echo(_sign_in_url(token))
+
+
+def _only_organization(session: Session) -> str:
+    """Return the id of the one organization there is."""
+    found = list_organizations(session, limit=20)
+    if len(found) == 1:
+        return found[0].id
+    if not found:
+        raise click.ClickException("There is no organization yet. Make one with: bootstrap --organization NAME")
+    lines = "\n".join(f"  {organization.id}  {organization.name}" for organization in found)
+    raise click.ClickException(f"Say which organization, with --organization ORG_ID:\n{lines}")
+
+
+def _who_signs_in(session: Session, organization_id: str, user_id: str | None, email: str | None) -> str:
+    """Return the id of the member for whom a link was asked."""
+    if user_id is not None:
+        return get_membership(session, organization_id, user_id).user_id
+    if email is not None:
+        user = find_user_by_email(session, fold(email))
+        return get_membership(session, organization_id, user.id if user else "").user_id
+    manager = find_provisioning_manager(session, organization_id)
+    if manager is None:
+        click.echo("No member is left who may manage directory sync, so an admin is added.", err=True)
+        manager = add_admin(session, organization_id)
+    return manager.user_id
+
+
+def _sign_in_url(token: str) -> str:
+    return f"{current_app.config['PUBLIC_URL']}/sign-in/{token}"
+
+
+# -- What runs ----------------------------------------------------------------------
+
+
+@click.command("worker")
+@with_appcontext
+def worker_command() -> None:
+    """Deliver webhooks, until it is stopped."""
+    jobs.run_worker()
+
+
+@click.command("sweep")
+@with_appcontext
+def sweep_command() -> None:
+    """Find what is due and tell the workers, until it is stopped."""
+    jobs.run_sweep(current_app.config["SETTINGS"].sweep_seconds)
+
+
+@click.command("serve")
+@with_appcontext
+def serve_command() -> None:
+    """Run everything on this machine, until Ctrl-C or SIGTERM.
+
+    Brings the database up to date, makes a first organization in an empty one, and keeps running:
+    the web server, the webhook workers, the sweep, and a Redis unless REDIS_URL names one.
+    """
+    os.umask(0o077)  # the database is for this user's eyes alone
+    settings = current_app.config["SETTINGS"]
+    with told_in_one_line():
+        lock = claim_data_directory(settings.data_dir)
+        check_address(settings.host, settings.port)
+        upgrade()
+    db.engine.dispose()
+    to_run = programs(
+        host=settings.host,
+        port=settings.port,
+        web_processes=settings.web_concurrency,
+        workers=settings.worker_concurrency,
+        data_dir=settings.data_dir,
+        redis_socket=settings.redis_socket if settings.embedded_redis else None,
+    )
+    Supervisor(to_run, announce=lambda: _greet(settings.data_dir, _first_organization()), inherited=(lock,)).run()
+
+
+def _first_organization() -> Bootstrapped | None:
+    """Make a first organization in an empty environment; None in one that is in use."""
+    try:
+        with db.unit_of_work() as session:
+            return None if has_organizations(session) else bootstrap(session, FIRST_ORGANIZATION)
+    except Conflict:
+        return None  # another machine was first, at the same moment
+
+
+def _greet(data_dir: Path, made: Bootstrapped | None) -> None:
+    public_url = current_app.config["PUBLIC_URL"]
+    click.echo(f"\nauthn-scim serves at {public_url}   Ctrl-C stops it. Its data is in {data_dir}\n")
+    if made is not None:
+        click.echo(f"It is new, so an organization was made: {FIRST_ORGANIZATION!r} ({made.organization_id}).")
+        click.echo(_secrets_text(made) + "\n")
+        return
+    click.echo(f"  SCIM base URL  {current_app.config['SCIM_ENDPOINT_URL']}")
+    click.echo("  Sign-in link   make sign-in-link   prints a new one\n")
