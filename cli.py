@@ -10,6 +10,7 @@ import click
 from flask import Flask, current_app
 from flask.cli import with_appcontext
 from flask_migrate import upgrade
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 import jobs
@@ -43,13 +44,18 @@ def init_app(app: Flask) -> None:
 
 @contextmanager
 def told_in_one_line() -> Iterator[None]:
-    """Turn what the domain refuses into one line on standard error and exit status 1."""
+    """Turn what is refused, and a database that cannot be used, into one line on standard error and exit status 1."""
     try:
         yield
     except DomainError as error:
         raise click.ClickException(error.long_message) from error
     except CannotServe as error:
         raise click.ClickException(str(error)) from error
+    except DBAPIError as error:
+        raise click.ClickException(
+            f"The database does not answer, or its tables are not up to date ({str(error.orig).strip()}). "
+            "Check DATABASE_URL, or run: flask --app app db upgrade"
+        ) from error
 
 
 # -- Organizations and ways in ------------------------------------------------------
@@ -67,8 +73,8 @@ def bootstrap_command(*, name: str, admin_email: str | None, as_json: bool) -> N
     database is brought up to date first.
     """
     os.umask(0o077)
-    upgrade()
     with told_in_one_line():
+        upgrade()
         made = _bootstrap(name, admin_email)
     if as_json:
         click.echo(json.dumps(_as_object(made)))

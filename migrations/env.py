@@ -3,11 +3,18 @@
 import sqlite3
 
 from alembic import context
+from alembic.operations import MigrationScript
 from flask import current_app
 from sqlalchemy import Connection, text
 
 # Any number that no other application of the same PostgreSQL server uses as an advisory lock.
 MIGRATION_LOCK = 7643_7644
+
+
+def leave_out_empty(_context: object, _revision: object, directives: list[MigrationScript]) -> None:
+    """Write no migration where the models have not changed."""
+    if getattr(context.config.cmd_opts, "autogenerate", False) and directives[0].upgrade_ops.is_empty():
+        directives.clear()
 
 
 def run(connection: Connection) -> None:
@@ -16,6 +23,7 @@ def run(connection: Connection) -> None:
     context.configure(
         connection=connection,
         target_metadata=migrate.db.metadata,
+        process_revision_directives=leave_out_empty,
         transactional_ddl=True,  # SQLite can do it as well, since database.py begins the transactions itself
         **migrate.configure_args,
     )

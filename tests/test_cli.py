@@ -168,6 +168,18 @@ def test_two_ways_to_name_a_member_contradict_each_other(runner: FlaskCliRunner,
     assert "not both" in result.stderr
 
 
+def test_a_database_without_tables_is_told_in_one_line(tmp_path: Path) -> None:
+    app = create_app(Settings.from_environment({"DATA_DIR": str(tmp_path / "new")}))
+    assert_one_line_and_status_1(app.test_cli_runner().invoke(args=["sign-in-link"]), "flask --app app db upgrade")
+
+
+def test_a_database_that_does_not_answer_is_told_in_one_line(environ: dict[str, str]) -> None:
+    nowhere = f"postgresql://somebody@127.0.0.1:{free_port()}/authn"
+    app = create_app(Settings.from_environment({**environ, "DATABASE_URL": nowhere}))
+    result = app.test_cli_runner().invoke(args=["bootstrap", "--organization", "Acme"])
+    assert_one_line_and_status_1(result, "The database does not answer")
+
+
 @pytest.fixture
 def ada(app: Flask, acme: Tenant) -> str:
     """The id of a plain member of acme."""

@@ -7,57 +7,18 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.conftest import ROOT, clean_environment, free_port, wait_until
+from tests.deployment.running import PROGRAMS, STOP_SECONDS, Running
 
 pytestmark = pytest.mark.slow
 
 INSTALL_SECONDS = 420
 START_SECONDS = 120
-STOP_SECONDS = 60
-
-
-@dataclass
-class Running:
-    """A ``make run`` in a terminal of its own, with what it printed."""
-
-    process: subprocess.Popen[bytes]
-    url: str
-    output: Path
-
-    def printed(self, label: str) -> str:
-        found = re.search(rf"^ *{label} +(\S+)$", self.output.read_text(), re.MULTILINE)
-        assert found, self.output.read_text()
-        return found[1]
-
-    def is_healthy(self) -> bool:
-        return httpx.get(f"{self.url}/healthz").status_code == 200
-
-    def ctrl_c(self) -> None:
-        """The terminal's interrupt, which goes to the whole foreground group."""
-        os.killpg(self.process.pid, signal.SIGINT)
-        self.process.wait(STOP_SECONDS)
-
-    def processes(self) -> dict[int, str]:
-        """The command lines of all that runs in this terminal, by process id."""
-        found = {}
-        for directory in Path("/proc").glob("[0-9]*"):
-            try:
-                state, _, _, session = (directory / "stat").read_text().rpartition(")")[2].split()[:4]
-                command = (directory / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            if int(session) == self.process.pid and state != "Z":
-                found[int(directory.name)] = command
-        return found
-
-    def find(self, *words: str) -> set[int]:
-        return {pid for pid, command in self.processes().items() if all(word in command for word in words)}
 
 
 @pytest.fixture(scope="module")
@@ -99,9 +60,7 @@ def make_run(project: Path, data_dir: Path, **environ: str) -> Iterator[Running]
         wait_until(running.is_healthy)
         yield running
     finally:
-        for pid in running.processes():
-            os.kill(pid, signal.SIGKILL)
-        process.wait()
+        running.kill_all()
 
 
 def readme_curl(running: Running) -> None:
@@ -154,14 +113,6 @@ def files(project: Path) -> set[Path]:
         for path in project.rglob("*")
         if path.is_file() and ".venv" not in path.parts and "__pycache__" not in path.parts
     }
-
-
-PROGRAMS = {
-    "redis": ("redis-server",),
-    "web server": ("gunicorn",),
-    "worker": ("flask", "worker"),
-    "sweep": ("flask", "sweep"),
-}
 
 
 def test_whatever_is_killed_comes_back(project: Path, tmp_path: Path) -> None:

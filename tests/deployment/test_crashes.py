@@ -1,0 +1,166 @@
+"""Kill -9 in the middle of a back-fill: what was acknowledged is there, and every event arrives under one id."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests import okta
+from tests.conftest import ROOT, clean_environment, free_port, wait_until
+from tests.deployment.running import PROGRAMS, Running
+
+pytestmark = pytest.mark.slow
+
+PEOPLE = 500
+# After so many people, these are killed.
+KILLS = [(50, ["web server"]), (150, ["worker"]), (250, ["redis"]), (350, ["worker", "redis"]), (450, ["web server"])]
+
+
+class Product(ThreadingHTTPServer):
+    """The product's webhook receiver: keeps every body that it was sent, by event id."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Hook)
+        self.bodies: dict[str, set[bytes]] = {}
+        self.lock = threading.Lock()
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def events(self) -> list[dict[str, Any]]:
+        with self.lock:
+            return [json.loads(next(iter(bodies))) for bodies in self.bodies.values()]
+
+
+class _Hook(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Product
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        with self.server.lock:
+            self.server.bodies.setdefault(self.headers["webhook-id"], set()).add(body)
+        self.send_response(204)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_arguments: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def product() -> Iterator[Product]:
+    server = Product()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Running]:
+    port = free_port()
+    environ = {
+        **clean_environment(tmp_path),
+        "PORT": str(port),
+        "DATA_DIR": str(tmp_path / "data"),
+        "SCIM_RATE_LIMIT": "100000 per second",
+        "WEBHOOK_ALLOW_HTTP": "1",
+        "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",
+        "SWEEP_SECONDS": "1",
+        "WORKER_CONCURRENCY": "1",
+    }
+    output = tmp_path / "output"
+    command = [sys.executable, "-m", "flask", "--app", "app", "serve"]
+    with output.open("wb") as file:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environ, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    server = Running(process, f"http://127.0.0.1:{port}", output)
+    try:
+        wait_until(lambda: "Sign-in link" in output.read_text(), 60)
+        wait_until(server.is_healthy)
+        yield server
+    finally:
+        server.kill_all()
+
+
+class Idp:
+    """Assigns people as an IdP does: look-up, then POST; whatever fails is tried again."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self.http = httpx.Client(
+            base_url=f"{url}/scim/v2", headers={"Authorization": f"Bearer {token}"}, timeout=10,
+            limits=httpx.Limits(max_keepalive_connections=0),
+        )  # fmt: skip
+        self.acknowledged: dict[str, str] = {}
+
+    def assign(self, number: int) -> None:
+        body = okta.user(f"person.number{number}")
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            try:
+                user_id = self.find(body["userName"]) or self.create(body)
+            except httpx.HTTPError:
+                user_id = None
+            if user_id:
+                self.acknowledged[body["userName"]] = user_id
+                return
+            time.sleep(0.1)
+        raise AssertionError(f"{body['userName']} could not be assigned within two minutes")
+
+    def find(self, user_name: str) -> str | None:
+        answer = self.http.get("/Users", params={"filter": f'userName eq "{user_name}"'})
+        found = answer.json()["Resources"] if answer.status_code == 200 else []
+        return found[0]["id"] if found else None
+
+    def create(self, body: dict[str, Any]) -> str | None:
+        answer = self.http.post("/Users", json=body)
+        return answer.json()["id"] if answer.status_code == 201 else None
+
+    def everybody(self) -> dict[str, str]:
+        people: dict[str, str] = {}
+        for start in range(1, PEOPLE + 1, 200):
+            page = self.http.get("/Users", params={"startIndex": start, "count": 200}).json()
+            people |= {user["userName"]: user["id"] for user in page["Resources"]}
+        return people
+
+
+def test_kill_9_of_anything_during_a_back_fill_loses_and_invents_nothing(running: Running, product: Product) -> None:
+    idp = Idp(running.url, running.printed("SCIM token"))
+    api = httpx.Client(
+        base_url=f"{running.url}/v1",
+        headers={"Authorization": f"Bearer {running.printed('Secret key')}"},
+        timeout=10,
+    )
+    hook = {"url": f"http://127.0.0.1:{product.server_address[1]}/", "enabled_event_types": ["scimUser.*"]}
+    assert api.post("/webhook-endpoints", json=hook).status_code == 201
+    with ThreadPoolExecutor(8) as pool:
+        assigned = [pool.submit(idp.assign, number) for number in range(PEOPLE)]
+        for progress, names in KILLS:
+            wait_until(lambda progress=progress: len(idp.acknowledged) >= progress, 120)
+            for name in names:
+                for victim in running.find(*PROGRAMS[name]):
+                    os.kill(victim, signal.SIGKILL)
+        for person in assigned:
+            person.result()
+
+    wait_until(running.is_healthy, 60)
+    assert idp.everybody() == idp.acknowledged
+    wait_until(lambda: len(product.events()) >= PEOPLE, 120)
+    provisioned = [event["data"]["user"]["id"] for event in product.events()]
+    assert sorted(provisioned) == sorted(idp.acknowledged.values())
+    assert {event["type"] for event in product.events()} == {"scimUser.provisioned"}
+    assert all(len(bodies) == 1 for bodies in product.bodies.values()), "one id, one body"
+    pending = lambda: api.get("/webhook-deliveries", params={"state": "pending"}).json()["data"]  # noqa: E731
+    wait_until(lambda: pending() == [], 60)
