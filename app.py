@@ -40,7 +40,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     errors.init_app(app)
     app.before_request(auth.identify_bearer)  # before the limiter, which counts under the bearer's name
     limiter.init_app(app)
-    app.extensions["redis"] = Redis.from_url(settings.redis_url, socket_connect_timeout=2, health_check_interval=30)
+    app.extensions["redis"] = Redis.from_url(
+        settings.redis_url, socket_connect_timeout=2, socket_timeout=2, health_check_interval=30
+    )
     app.extensions["queue"] = Queue("webhooks", connection=app.extensions["redis"])
     app.extensions["secret_box"] = SecretBox(settings.secret_key)
     app.extensions["outbound_policy"] = OutboundPolicy(settings.webhook_allow_http, settings.webhook_allowed_networks)

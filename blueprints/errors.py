@@ -8,6 +8,7 @@ from typing import Any
 
 from flask import Flask, Response, current_app, g, jsonify, make_response, render_template, request
 from flask_limiter import RateLimitExceeded
+from psycopg import OperationalError as PostgreSQLError
 from scim2_server.responses import SCIM_MEDIA_TYPE, ScimResponse
 from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException
@@ -46,7 +47,7 @@ SENTENCES = {
 
 
 def init_app(app: Flask) -> None:
-    """Register the handlers, and a trace id on every request and answer."""
+    """Register the handlers, a trace id on every request and answer, and the refusal of what no database can hold."""
     app.before_request(_begin_trace)
     app.after_request(_end_trace)
     app.register_error_handler(DomainError, _domain_error)
@@ -58,6 +59,8 @@ def init_app(app: Flask) -> None:
 
 def _begin_trace() -> None:
     g.trace_id = new_id("req")
+    if "\0" in request.path or any("\0" in text for pair in request.args.items(multi=True) for text in pair):
+        raise DomainError("The address holds a NUL character, which nothing is named by.", code="bad_request")
 
 
 def _end_trace(response: Response) -> Response:
@@ -111,11 +114,23 @@ def _http_error(error: HTTPException) -> BaseResponse:
 
 
 def _database_unavailable(error: OperationalError) -> BaseResponse:
+    if not is_passing(error):
+        return _unexpected(error)
     log.error("database unavailable (trace %s): %s", trace_id(), error.orig)
     message = "The database did not answer in time. Nothing was changed; try again."
     response = render(503, [DomainError(message, code="unavailable")])
     response.headers["Retry-After"] = "5"
     return response
+
+
+def is_passing(error: OperationalError) -> bool:
+    """Tell whether a failure of the database may be gone at the next try: a lock, a deadlock, a lost connection.
+
+    What is left is a defect, which trying again does not mend.
+    """
+    if error.connection_invalidated or isinstance(error.orig, PostgreSQLError):
+        return True
+    return any(word in str(error.orig) for word in ("locked", "busy", "disk", "unable to open"))
 
 
 def _unexpected(error: Exception) -> BaseResponse:

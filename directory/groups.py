@@ -16,7 +16,7 @@ from errors import NotFound, VersionMismatch
 from folding import fold
 from ids import new_id
 from models import DirectoryGroup, DirectoryUser, User
-from webhooks.events import record_event
+from webhooks.events import record_event, record_events
 
 
 def create_group(session: Session, directory: Directory, resource: GroupResource, members: Members) -> DirectoryGroup:
@@ -107,6 +107,7 @@ def reevaluate(session: Session, directory: Directory, user_ids: Iterable[str]) 
     mapping = load_mapping(session, directory.organization_id)
     if not mapping.reads_groups:
         return
+    events = []
     for user_id in user_ids:
         row = session.get_one(DirectoryUser, (directory.organization_id, user_id))
         if not row.active:
@@ -118,8 +119,8 @@ def reevaluate(session: Session, directory: Directory, user_ids: Iterable[str]) 
         user = session.get_one(User, user_id, with_for_update=True)
         changes = follow_directory(session, directory, user, mapped, active=True)
         if changes:
-            data = event_data(session, directory, user, changes=changes)
-            record_event(session, "scimUser.updated", directory.organization_id, data)
+            events.append(("scimUser.updated", event_data(session, directory, user, changes=changes)))
+    record_events(session, directory.organization_id, events)
 
 
 def group_object(group: DirectoryGroup) -> dict[str, Any]:

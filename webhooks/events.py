@@ -22,9 +22,9 @@ DESCRIPTIONS = {
     "scimGroup.deleted": "The directory removed a group.",
     "scimToken.issued": "A SCIM token was issued for an identity provider.",
     "scimToken.revoked": "A SCIM token was revoked.",
-    "organizationMembership.created": "Somebody became a member of an organization, from a directory or by hand.",
-    "organizationMembership.updated": "A member has another role.",
-    "organizationMembership.deleted": "Somebody is no longer a member of an organization.",
+    "organizationMembership.created": "Somebody became a member of an organization other than by its directory.",
+    "organizationMembership.updated": "A member got another role other than by the directory.",
+    "organizationMembership.deleted": "Somebody was removed from an organization other than by its directory.",
     "organization.lastAdminRemoved": "The directory removed the last member who could manage provisioning.",
     "webhookEndpoint.disabled": "A webhook endpoint receives nothing more: by hand, gone (410), or failing for days.",
 }

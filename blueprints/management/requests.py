@@ -30,10 +30,21 @@ def json_body(model: type[ModelT]) -> ModelT:
     payload = request.get_json(force=True, silent=True) if request.get_data() else {}
     if not isinstance(payload, dict):
         raise InvalidInput([DomainError("The body must be a JSON object.", code="invalid_json")])
+    if not _is_storable(payload):
+        raise InvalidInput([DomainError("The body holds a character that cannot be stored.", code="invalid_json")])
     try:
         return model.model_validate(payload)
     except ValidationError as error:
         raise InvalidInput([_problem(item) for item in error.errors()]) from error
+
+
+def _is_storable(value: Any) -> bool:
+    """Tell whether every text in a value can be stored: no NUL, no half of a surrogate pair."""
+    if isinstance(value, str):
+        return "\0" not in value and not any("\ud800" <= character <= "\udfff" for character in value)
+    if isinstance(value, dict):
+        return all(_is_storable(item) for pair in value.items() for item in pair)
+    return all(map(_is_storable, value)) if isinstance(value, list) else True
 
 
 def _problem(item: Any) -> DomainError:
@@ -65,9 +76,12 @@ def page_cursor() -> str | None:
     if not raw:
         return None
     try:
-        return base64.urlsafe_b64decode(raw.encode() + b"=" * (-len(raw) % 4)).decode("ascii")
-    except ValueError as error:
-        raise _bad_parameter("cursor", "cursor is none that a list of this API gave.") from error
+        after = base64.b64decode(raw + "=" * (-len(raw) % 4), altchars="-_", validate=True).decode("ascii")
+    except ValueError:
+        after = ""
+    if not after.isprintable() or not after:
+        raise _bad_parameter("cursor", "cursor is none that a list of this API gave.")
+    return after
 
 
 def _bad_parameter(name: str, message: str) -> InvalidInput:

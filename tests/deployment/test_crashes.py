@@ -3,21 +3,18 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from tests import okta
-from tests.conftest import ROOT, clean_environment, free_port, wait_until
+from tests.conftest import wait_until
 from tests.deployment.running import PROGRAMS, Running
 
 pytestmark = pytest.mark.slow
@@ -67,34 +64,6 @@ def product() -> Iterator[Product]:
     server.server_close()
 
 
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[Running]:
-    port = free_port()
-    environ = {
-        **clean_environment(tmp_path),
-        "PORT": str(port),
-        "DATA_DIR": str(tmp_path / "data"),
-        "SCIM_RATE_LIMIT": "100000 per second",
-        "WEBHOOK_ALLOW_HTTP": "1",
-        "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",
-        "SWEEP_SECONDS": "1",
-        "WORKER_CONCURRENCY": "1",
-    }
-    output = tmp_path / "output"
-    command = [sys.executable, "-m", "flask", "--app", "app", "serve"]
-    with output.open("wb") as file:
-        process = subprocess.Popen(
-            command, cwd=ROOT, env=environ, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
-        )
-    server = Running(process, f"http://127.0.0.1:{port}", output)
-    try:
-        wait_until(lambda: "Sign-in link" in output.read_text(), 60)
-        wait_until(server.is_healthy)
-        yield server
-    finally:
-        server.kill_all()
-
-
 class Idp:
     """Assigns people as an IdP does: look-up, then POST; whatever fails is tried again."""
 
@@ -136,7 +105,10 @@ class Idp:
         return people
 
 
-def test_kill_9_of_anything_during_a_back_fill_loses_and_invents_nothing(running: Running, product: Product) -> None:
+def test_kill_9_of_anything_during_a_back_fill_loses_and_invents_nothing(
+    serve: Callable[..., Running], product: Product
+) -> None:
+    running = serve(SCIM_RATE_LIMIT="100000 per second")
     idp = Idp(running.url, running.printed("SCIM token"))
     api = httpx.Client(
         base_url=f"{running.url}/v1",
