@@ -217,17 +217,13 @@ def _write_row(session: Session, row: DirectoryUser, resource: UserResource, map
     row.last_modified_at = now_ms() if row.version > 1 else row.created_at
     session.flush()
     _write_emails(session, row, resource.email_keys)
-    return session.get_one(User, row.user_id, with_for_update=True)
+    # Whoever is new here was locked, or made, a moment ago.
+    return session.get_one(User, row.user_id, with_for_update=row.version > 1)
 
 
 def _write_emails(session: Session, row: DirectoryUser, keys: tuple[str, ...]) -> None:
-    mine = (DirectoryUserEmail.organization_id == row.organization_id, DirectoryUserEmail.user_id == row.user_id)
-    stored = session.scalars(
-        select(DirectoryUserEmail.value_key).where(*mine).order_by(DirectoryUserEmail.position)
-    ).all()
-    if list(keys) == list(stored):
+    if row.version > 1 and not _forget_emails(session, row, keys):
         return
-    session.execute(delete(DirectoryUserEmail).where(*mine))
     for position, key in enumerate(keys):
         session.add(
             DirectoryUserEmail(
@@ -235,6 +231,18 @@ def _write_emails(session: Session, row: DirectoryUser, keys: tuple[str, ...]) -
             )
         )
     session.flush()
+
+
+def _forget_emails(session: Session, row: DirectoryUser, keys: tuple[str, ...]) -> bool:
+    """Delete the stored addresses of a directory user, unless they are the same; tell whether they were deleted."""
+    mine = (DirectoryUserEmail.organization_id == row.organization_id, DirectoryUserEmail.user_id == row.user_id)
+    stored = session.scalars(
+        select(DirectoryUserEmail.value_key).where(*mine).order_by(DirectoryUserEmail.position)
+    ).all()
+    if list(keys) == list(stored):
+        return False
+    session.execute(delete(DirectoryUserEmail).where(*mine))
+    return True
 
 
 def _deprovision(session: Session, directory: Directory, user: User) -> None:

@@ -16,8 +16,6 @@ from scim2_models import (
 from scim2_models.resources.group import GroupMember
 from scim2_models.resources.user import Email as CoreEmail
 
-from folding import fold
-
 DEFAULT_PAGE_SIZE = 100
 MAX_PAGE_SIZE = 200
 
@@ -81,11 +79,6 @@ class Group(scim2.Group):
     """A list of members of the Group."""
 
 
-def comparison_key(binding: Any, value: str) -> str:
-    """Return the form in which two values of an attribute are compared (RFC 7643 §2.2, caseExact)."""
-    return value if binding.case_exact else fold(value)
-
-
 # What identity providers send, tolerated for all of them alike: unknown schemas and
 # attributes are kept, Entra removes members by value, and expects the element that
 # a path filter describes to be made when it is missing.
@@ -93,7 +86,6 @@ POLICY = ScimPolicy(
     unknown=ScimPolicy.Unknown.keep,
     remove_value_as_filter=ScimPolicy.RemoveValue.apply,
     unmatched_path_filter=ScimPolicy.UnmatchedPathFilter.create,
-    comparison_key=comparison_key,
 )
 
 

@@ -10,6 +10,7 @@ from flask import Flask
 from tests import okta
 from tests.conftest import Tenant
 from tests.events import events_of
+from tests.stored import everything_stored
 
 
 def memberships(tenant: Tenant) -> dict[str, dict[str, Any]]:
@@ -57,12 +58,11 @@ def test_a_token_is_issued_with_its_plaintext_this_only_time(acme: Tenant) -> No
 
 
 def test_the_token_is_stored_as_a_hash_only(app: Flask, acme: Tenant) -> None:
-    database = app.config["SETTINGS"].data_dir
-    stored = b"".join(path.read_bytes() for path in database.rglob("test.db*"))
+    stored = everything_stored(app)
 
-    assert acme.scim_token[:13].encode() in stored
-    assert acme.scim_token.encode() not in stored
-    assert acme.secret_key.encode() not in stored
+    assert acme.scim_token[:13] in stored
+    for secret in (acme.scim_token, acme.secret_key, acme.sign_in_token):
+        assert secret not in stored
 
 
 # -- Step 3: Okta ------------------------------------------------------------------
