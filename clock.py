@@ -16,5 +16,9 @@ def to_datetime(milliseconds: int) -> datetime:
 
 
 def to_rfc3339(milliseconds: int) -> str:
-    """Return Unix milliseconds as SCIM writes a dateTime (RFC 7643 §2.3.5): ``2026-01-31T09:30:00.125000Z``."""
-    return to_datetime(milliseconds).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    """Return Unix milliseconds as SCIM writes a dateTime (RFC 7643 §2.3.5): ``2026-01-31T09:30:00.125000Z``.
+
+    A whole second has no fraction, as in what the protocol library writes: a
+    resource looks the same however it is answered.
+    """
+    return to_datetime(milliseconds).isoformat().replace("+00:00", "Z")

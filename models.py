@@ -296,6 +296,7 @@ class DirectoryUserEmail(Base):
     user_id: Mapped[str] = mapped_column(primary_key=True)
     position: Mapped[int] = mapped_column(Integer, primary_key=True)
     value_key: Mapped[str]
+    type_key: Mapped[str | None]
 
 
 class DirectoryGroup(Base):

@@ -9,6 +9,7 @@ from typing import Any
 from flask import Flask, Response, current_app, g, jsonify, make_response, render_template, request
 from flask_limiter import RateLimitExceeded
 from psycopg import OperationalError as PostgreSQLError
+from psycopg.errors import DeadlockDetected, ProgramLimitExceeded, SerializationFailure
 from scim2_server.responses import SCIM_MEDIA_TYPE, ScimResponse
 from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException
@@ -59,6 +60,8 @@ def init_app(app: Flask) -> None:
 
 def _begin_trace() -> None:
     g.trace_id = new_id("req")
+    if audience() == "page":  # the pages find nothing by such a name, and say so themselves
+        return
     if "\0" in request.path or any("\0" in text for pair in request.args.items(multi=True) for text in pair):
         raise DomainError("The address holds a NUL character, which nothing is named by.", code="bad_request")
 
@@ -123,11 +126,18 @@ def _database_unavailable(error: OperationalError) -> BaseResponse:
     return response
 
 
+def is_deadlock(error: OperationalError) -> bool:
+    """Tell whether PostgreSQL broke a transaction off for another one, so that it may be tried again at once."""
+    return isinstance(error.orig, DeadlockDetected | SerializationFailure)
+
+
 def is_passing(error: OperationalError) -> bool:
     """Tell whether a failure of the database may be gone at the next try: a lock, a deadlock, a lost connection.
 
     What is left is a defect, which trying again does not mend.
     """
+    if isinstance(error.orig, ProgramLimitExceeded):
+        return False
     if error.connection_invalidated or isinstance(error.orig, PostgreSQLError):
         return True
     return any(word in str(error.orig) for word in ("locked", "busy", "disk", "unable to open"))

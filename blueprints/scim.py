@@ -9,9 +9,11 @@ from flask_limiter.util import get_remote_address
 from scim2_models import SCIMException
 from scim2_server.requests import ScimRequest
 from scim2_server.responses import ScimResponse
+from sqlalchemy.exc import OperationalError
 
 from blueprints.auth import note_token_use, require_token_holder, usable_token_holder
-from blueprints.errors import scim_answer
+from blueprints.bodies import request_body
+from blueprints.errors import is_deadlock, scim_answer
 from blueprints.limits import limiter
 from database import db
 from directory.activity import record_activity
@@ -31,7 +33,7 @@ PROVIDER = make_provider()
 SERVICE = DirectoryService(PROVIDER)
 DISCOVERY = re.compile(r"/scim/v2/(ServiceProviderConfig|ResourceTypes|Schemas)(/[^/]+)?/?")
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
-# A race between two organizations that meet the same new person at once is settled by trying once more.
+# Two organizations that meet the same new person at once, or lock each other out, are told apart by trying again.
 ATTEMPTS = 3
 
 limiter.shared_limit(
@@ -59,8 +61,8 @@ def authenticate() -> None:
     note_token_use(g.scim_holder)
 
 
-@bp.route("/", defaults={"path": ""}, methods=METHODS)
-@bp.route("/<path:path>", methods=METHODS)
+@bp.route("/", defaults={"path": ""}, methods=METHODS, provide_automatic_options=False)
+@bp.route("/<path:path>", methods=METHODS, provide_automatic_options=False)
 def serve(path: str) -> Response:
     """Answer a SCIM request (RFC 7644 §3.2). Which methods a path has is the protocol's business, so all come here."""
     scim_request = ScimRequest(
@@ -69,7 +71,7 @@ def serve(path: str) -> Response:
         path=f"/{path}",
         query=request.args.to_dict(),
         headers=list(request.headers.items()),
-        body=request.get_data(),
+        body=request_body(),
     )
     holder: TokenHolder | None = g.scim_holder
     if holder is None:
@@ -100,8 +102,9 @@ def write(scim_request: ScimRequest, holder: TokenHolder) -> ScimResponse:
             with db.unit_of_work() as session:
                 log(session, directory, refusal.status, refusal.detail)
             raise
-        except Conflict:
-            if attempt == ATTEMPTS:
+        except (Conflict, OperationalError) as failure:
+            retriable = isinstance(failure, Conflict) or is_deadlock(failure)
+            if attempt == ATTEMPTS or not retriable:
                 raise
     raise AssertionError("unreachable")
 

@@ -8,6 +8,9 @@ threads = 8
 # Nothing connects to the database or to Redis while the application is built.
 preload_app = True
 
+# A look-up may carry a filter of 4 KiB, percent-encoded.
+limit_request_line = 8190
+
 graceful_timeout = 10
 loglevel = "warning"
 accesslog = None

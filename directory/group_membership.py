@@ -47,12 +47,11 @@ def member_ids(session: Session, directory: Directory, group_id: str) -> set[str
     return set(session.scalars(query))
 
 
-def add_members(session: Session, directory: Directory, group_id: str, members: Members) -> list[str]:
-    """Add people who are not in the group yet, and return their ids.
+def known_members(session: Session, directory: Directory, members: Members) -> Members:
+    """Return those members who are in this directory.
 
-    Whoever is not in this directory is left out with a warning: an IdP may
-    name somebody whom it deleted a moment ago, and one stale name must not
-    keep the others out of their group.
+    Whoever is not is left out with a warning: an IdP may name somebody whom it
+    deleted a moment ago, and one stale name must not keep the others out.
     """
     known = _known(session, directory, list(members))
     unknown = sorted(set(members) - known)
@@ -60,20 +59,23 @@ def add_members(session: Session, directory: Directory, group_id: str, members: 
         directory.warn(
             f"{len(unknown)} members of the group are not in this directory and were left out: {unknown[0]}…"
         )
-    joined = [user_id for user_id in members if user_id in known]
+    return {user_id: display for user_id, display in members.items() if user_id in known}
+
+
+def add_members(session: Session, directory: Directory, group_id: str, members: Members) -> None:
+    """Add people of this directory who are not in the group yet."""
     now = now_ms()
     session.add_all(
         DirectoryGroupMember(
             organization_id=directory.organization_id,
             group_id=group_id,
             user_id=user_id,
-            display=members[user_id],
+            display=display,
             joined_at=now,
         )
-        for user_id in joined
+        for user_id, display in members.items()
     )
     session.flush()
-    return joined
 
 
 def _known(session: Session, directory: Directory, user_ids: Sequence[str]) -> set[str]:
@@ -100,14 +102,28 @@ def remove_members(session: Session, directory: Directory, group_id: str, user_i
         )
 
 
-def leave_all_groups(session: Session, directory: Directory, user_id: str) -> None:
-    """Remove one person from every group of the directory."""
-    session.execute(
-        delete(DirectoryGroupMember).where(
-            DirectoryGroupMember.organization_id == directory.organization_id,
-            DirectoryGroupMember.user_id == user_id,
-        )
+def leave_all_groups(session: Session, directory: Directory, user_id: str) -> Sequence[DirectoryGroup]:
+    """Remove one person from every group of the directory, and return those groups, locked and of a new version."""
+    mine = (
+        DirectoryGroupMember.organization_id == directory.organization_id,
+        DirectoryGroupMember.user_id == user_id,
     )
+    query = (
+        select(DirectoryGroup)
+        .where(
+            DirectoryGroup.organization_id == directory.organization_id,
+            DirectoryGroup.id.in_(select(DirectoryGroupMember.group_id).where(*mine)),
+        )
+        .order_by(DirectoryGroup.id)
+        .with_for_update(key_share=True)
+    )
+    groups = session.scalars(query).all()
+    session.execute(delete(DirectoryGroupMember).where(*mine))
+    for group in groups:
+        group.version += 1
+        group.last_modified_at = now_ms()
+    session.flush()
+    return groups
 
 
 def _batches(ids: Sequence[str]) -> list[Sequence[str]]:

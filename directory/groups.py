@@ -1,22 +1,35 @@
-"""The life of a directory group, and what its members' roles follow from it."""
+"""The life of a directory group, and what its members' roles follow from it.
+
+Locks are taken in one order everywhere: the group, the people by their ids, the
+number of the next event. So two requests may wait for each other, and never both.
+"""
 
 from collections.abc import Iterable
-from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from clock import now_ms
-from directory.directories import Directory, find_connection_id
-from directory.group_membership import Members, add_members, groups_of, member_ids, remove_members
-from directory.lifecycle import event_data, follow_directory
+from directory.directories import Directory
+from directory.group_events import NewEvent, group_event
+from directory.group_membership import (
+    Members,
+    add_members,
+    groups_of,
+    known_members,
+    member_ids,
+    remove_members,
+)
+from directory.lifecycle import event_data, follow_directory, note_lost_admin
+from directory.linking import lock_user
 from directory.mappings import load_mapping
+from directory.profiles import Changes
 from directory.resources import GroupResource, dump, load
 from errors import NotFound, VersionMismatch
 from folding import fold
 from ids import new_id
 from models import DirectoryGroup, DirectoryUser, User
-from webhooks.events import record_event, record_events
+from webhooks.events import record_events
 
 
 def create_group(session: Session, directory: Directory, resource: GroupResource, members: Members) -> DirectoryGroup:
@@ -31,9 +44,10 @@ def create_group(session: Session, directory: Directory, resource: GroupResource
     _write_group(group, resource)
     session.add(group)
     session.flush()
-    joined = add_members(session, directory, group.id, members)
-    _record(session, directory, "scimGroup.created", group, members={"added": joined, "removed": []})
-    reevaluate(session, directory, joined)
+    joined = known_members(session, directory, members)
+    add_members(session, directory, group.id, joined)
+    event = group_event(session, directory, "scimGroup.created", group, joined=list(joined))
+    _record_with_consequences(session, directory, event, joined)
     return group
 
 
@@ -56,19 +70,20 @@ def change_group(
     _check_version(group, expected_version)
     before = member_ids(session, directory, group_id)
     new = {member: display for member, display in members.items() if member not in before}
+    joined = known_members(session, directory, new)
     left = sorted(before.difference(members))
-    renamed = group.display_name != resource.display_name
-    if not new and not left and dump(resource.document) == group.document:
+    if not joined and not left and dump(resource.document) == group.document:
         return group
+    renamed = group.display_name != resource.display_name
     group.version += 1
     group.last_modified_at = now_ms()
     _write_group(group, resource)
     session.flush()
     remove_members(session, directory, group_id, left)
-    joined = add_members(session, directory, group_id, new)
-    _record(session, directory, "scimGroup.updated", group, members={"added": joined, "removed": left})
-    touched = [*joined, *left, *sorted(before.intersection(members))] if renamed else [*joined, *left]
-    reevaluate(session, directory, touched)
+    add_members(session, directory, group_id, joined)
+    touched = {*joined, *left, *(before if renamed else ())}
+    event = group_event(session, directory, "scimGroup.updated", group, joined=list(joined), left=left)
+    _record_with_consequences(session, directory, event, touched)
     return group
 
 
@@ -82,10 +97,10 @@ def delete_group(session: Session, directory: Directory, group_id: str, *, expec
     _check_version(group, expected_version)
     members = sorted(member_ids(session, directory, group_id))
     remove_members(session, directory, group_id, members)
+    event = group_event(session, directory, "scimGroup.deleted", group, left=members)
     session.delete(group)
     session.flush()
-    _record(session, directory, "scimGroup.deleted", group, members={"added": [], "removed": members})
-    reevaluate(session, directory, members)
+    _record_with_consequences(session, directory, event, members)
 
 
 def get_group(session: Session, directory: Directory, group_id: str, *, lock: bool = False) -> DirectoryGroup:
@@ -96,44 +111,41 @@ def get_group(session: Session, directory: Directory, group_id: str, *, lock: bo
     query = select(DirectoryGroup).where(
         DirectoryGroup.organization_id == directory.organization_id, DirectoryGroup.id == group_id
     )
-    group = session.scalar(query.with_for_update() if lock else query)
+    group = session.scalar(query.with_for_update(key_share=True) if lock else query)
     if group is None:
         raise NotFound("No such group in this directory.")
     return group
 
 
-def reevaluate(session: Session, directory: Directory, user_ids: Iterable[str]) -> None:
-    """Bring the roles of people up to their groups, where the attribute mapping reads groups."""
+def _record_with_consequences(session: Session, directory: Directory, event: NewEvent, touched: Iterable[str]) -> None:
+    """Bring the people touched up to their groups, then record the event of the group and theirs."""
+    followed = _reevaluate(session, directory, touched)
+    events = [
+        ("scimUser.updated", event_data(session, directory, user, None, changes=changes)) for user, changes in followed
+    ]
+    record_events(session, directory.organization_id, [event, *events])
+    for user, changes in followed:
+        note_lost_admin(session, directory, user, changes)
+
+
+def _reevaluate(session: Session, directory: Directory, user_ids: Iterable[str]) -> list[tuple[User, Changes]]:
+    """Bring people up to their groups, where the attribute mapping reads groups; return who changed, and how."""
     mapping = load_mapping(session, directory.organization_id)
     if not mapping.reads_groups:
-        return
-    events = []
-    for user_id in user_ids:
-        row = session.get_one(DirectoryUser, (directory.organization_id, user_id))
+        return []
+    followed = []
+    for user_id in sorted(user_ids):
+        user = lock_user(session, user_id)
+        row = session.get_one(DirectoryUser, (directory.organization_id, user_id), populate_existing=True)
         if not row.active:
             continue
-        mapped = mapping.evaluate(
-            {**load(row.document), "groups": row.sent_groups}, groups_of(session, directory, user_id)
-        )
+        document = {**load(row.document), "groups": row.sent_groups}
+        mapped = mapping.evaluate(document, groups_of(session, directory, user_id))
         directory.warn(*mapped.warnings)
-        user = session.get_one(User, user_id, with_for_update=True)
         changes = follow_directory(session, directory, user, mapped, active=True)
         if changes:
-            events.append(("scimUser.updated", event_data(session, directory, user, changes=changes)))
-    record_events(session, directory.organization_id, events)
-
-
-def group_object(group: DirectoryGroup) -> dict[str, Any]:
-    """Return a group as the JSON API and the events show it."""
-    return {
-        "id": group.id,
-        "object": "directory_group",
-        "organization_id": group.organization_id,
-        "display_name": group.display_name,
-        "external_id": group.external_id,
-        "created_at": group.created_at,
-        "updated_at": group.last_modified_at,
-    }
+            followed.append((user, changes))
+    return followed
 
 
 def _check_version(group: DirectoryGroup, expected: int | None) -> None:
@@ -145,13 +157,3 @@ def _write_group(group: DirectoryGroup, resource: GroupResource) -> None:
     group.display_name, group.display_name_key = resource.display_name, fold(resource.display_name)
     group.external_id = resource.external_id
     group.document = dump(resource.document)
-
-
-def _record(session: Session, directory: Directory, event_type: str, group: DirectoryGroup, **more: Any) -> None:
-    data = {
-        "group": group_object(group),
-        "enterprise_connection_id": find_connection_id(session, directory),
-        "organization_id": directory.organization_id,
-        **more,
-    }
-    record_event(session, event_type, directory.organization_id, data)

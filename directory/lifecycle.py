@@ -11,18 +11,20 @@ from sqlalchemy.orm import Session
 
 from clock import now_ms
 from directory.directories import Directory, find_connection_id
+from directory.group_events import record_departures
 from directory.group_membership import groups_of, leave_all_groups
-from directory.linking import find_or_make_user, take_over_management
+from directory.linking import find_or_make_user, lock_user, take_over_management
 from directory.mapping import Mapped
 from directory.mappings import load_mapping
-from directory.memberships import admit, find_any_membership, let_go, lost_last_admin
+from directory.memberships import admit, count_admins, find_any_membership, let_go, lost_last_admin
 from directory.profiles import Changes, write_profile
-from directory.resources import UserResource, dump
+from directory.resources import EmailKey, UserResource, dump
 from directory.roles import follow_mapping
 from errors import Conflict, NotFound, VersionMismatch
 from folding import fold
 from models import DirectoryUser, DirectoryUserEmail, User
 from organizations.representations import user_object
+from organizations.roles import PROVISIONING_MANAGE, find_role
 from webhooks.events import record_event
 
 
@@ -37,16 +39,18 @@ def create_directory_user(session: Session, directory: Directory, resource: User
     mapped = load_mapping(session, directory.organization_id).evaluate(source, [])
     directory.warn(*mapped.warnings)
     row = _find_tombstone(session, directory, resource)
-    if row is None:
+    if row is None or _is_somebody_elses(session, directory, row, mapped):
         row = _new_row(session, directory, resource, mapped)
     else:
         _bring_back(row)
-    user = _write_row(session, row, resource, mapped)
+    _write_row(session, row, resource, mapped)
+    # Whoever is new here was locked, or made, a moment ago.
+    user = lock_user(session, row.user_id) if row.version > 1 else session.get_one(User, row.user_id)
     if row.active:
         admit(session, directory, user, mapped)
     write_profile(session, directory, user, mapped, active=row.active)
     if row.active:
-        _record(session, directory, "scimUser.provisioned", user)
+        _record(session, directory, "scimUser.provisioned", user, mapped)
     return row
 
 
@@ -65,16 +69,28 @@ def _find_tombstone(session: Session, directory: Directory, resource: UserResour
         )
         .order_by(by_external_id, DirectoryUser.deleted_at.desc())
         .limit(1)
-        .with_for_update()
+        .with_for_update(key_share=True)
     )
     return session.scalar(query)
+
+
+def _is_somebody_elses(session: Session, directory: Directory, tombstone: DirectoryUser, mapped: Mapped) -> bool:
+    """Tell whether the person of a tombstone was taken over meanwhile and goes by another address.
+
+    Bringing that person back would give this organization's access to an
+    address that another directory chose.
+    """
+    user = lock_user(session, tombstone.user_id)
+    email = mapped.fields.get("email_address")
+    elsewhere = user.managed_by_organization_id not in (None, directory.organization_id)
+    return elsewhere and user.email_key != (fold(email) if email else None)
 
 
 def _new_row(session: Session, directory: Directory, resource: UserResource, mapped: Mapped) -> DirectoryUser:
     """Return a directory user for somebody whom this directory does not know by name."""
     email = mapped.fields.get("email_address")
     user = find_or_make_user(session, directory, fold(email) if email else None)
-    row = session.get(DirectoryUser, (directory.organization_id, user.id), with_for_update=True)
+    row = session.get(DirectoryUser, (directory.organization_id, user.id), with_for_update={"key_share": True})
     if row is not None and row.deleted_at is None:
         same_name = row.user_name_key == resource.user_name_key
         raise Conflict(
@@ -99,7 +115,8 @@ def _new_row(session: Session, directory: Directory, resource: UserResource, map
 
 def _bring_back(row: DirectoryUser) -> DirectoryUser:
     """Return a tombstone as a directory user again, active unless the resource says otherwise."""
-    row.deleted_at, row.active = None, True
+    row.deleted_at, row.active, row.sent_groups = None, True, []
+    row.last_modified_at = now_ms()
     row.version += 1
     return row
 
@@ -122,8 +139,10 @@ def change_directory_user(
     """
     row = get_directory_user(session, directory, user_id, lock=True)
     _check_version(row, expected_version)
+    user = lock_user(session, user_id)  # before the groups are read, so that no change of them is overlooked
     sent_groups = row.sent_groups if resource.sent_groups is None else resource.sent_groups
-    if dump(resource.document) == row.document and sent_groups == row.sent_groups:
+    is_same = dump(resource.document) == row.document
+    if is_same and sent_groups == row.sent_groups:
         return row
     groups = groups_of(session, directory, user_id)
     mapped = load_mapping(session, directory.organization_id).evaluate(
@@ -131,18 +150,20 @@ def change_directory_user(
     )
     directory.warn(*mapped.warnings)
     was_active = row.active
-    row.version += 1
-    user = _write_row(session, row, resource, mapped)
+    row.version += 0 if is_same else 1
+    _write_row(session, row, resource, mapped)
     if was_active and not row.active:
         write_profile(session, directory, user, mapped, active=True)
-        _deprovision(session, directory, user)
+        _deprovision(session, directory, user, mapped)
     elif row.active and not was_active:
         admit(session, directory, user, mapped)
         write_profile(session, directory, user, mapped, active=True)
-        _record(session, directory, "scimUser.provisioned", user)
+        _record(session, directory, "scimUser.provisioned", user, mapped)
     else:
         changes = follow_directory(session, directory, user, mapped, active=row.active)
-        _record(session, directory, "scimUser.updated", user, changes=changes)
+        if changes or not is_same:
+            _record(session, directory, "scimUser.updated", user, mapped, changes=changes)
+        note_lost_admin(session, directory, user, changes)
     return row
 
 
@@ -170,14 +191,15 @@ def delete_directory_user(
     """
     row = get_directory_user(session, directory, user_id, lock=True)
     _check_version(row, expected_version)
+    left = leave_all_groups(session, directory, user_id)
+    user = lock_user(session, user_id)
     was_active, row.active = row.active, False
     row.deleted_at = row.last_modified_at = now_ms()
     row.version += 1
-    leave_all_groups(session, directory, user_id)
-    user = session.get_one(User, user_id)
     session.flush()
     if was_active:
         _deprovision(session, directory, user)
+    record_departures(session, directory, user_id, left)
 
 
 def get_directory_user(session: Session, directory: Directory, user_id: str, *, lock: bool = False) -> DirectoryUser:
@@ -190,7 +212,7 @@ def get_directory_user(session: Session, directory: Directory, user_id: str, *, 
         DirectoryUser.user_id == user_id,
         DirectoryUser.deleted_at.is_(None),
     )
-    row = session.scalar(query.with_for_update() if lock else query)
+    row = session.scalar(query.with_for_update(key_share=True) if lock else query)
     if row is None:
         raise NotFound("No such user in this directory.")
     return row
@@ -201,8 +223,8 @@ def _check_version(row: DirectoryUser, expected: int | None) -> None:
         raise VersionMismatch("The user changed since this version.")
 
 
-def _write_row(session: Session, row: DirectoryUser, resource: UserResource, mapped: Mapped) -> User:
-    """Write a resource into its row and its e-mail rows, and return the person."""
+def _write_row(session: Session, row: DirectoryUser, resource: UserResource, mapped: Mapped) -> None:
+    """Write a resource into its row and its e-mail rows."""
     email = mapped.fields.get("email_address")
     row.user_name, row.user_name_key = resource.user_name, resource.user_name_key
     row.external_id = resource.external_id
@@ -213,57 +235,82 @@ def _write_row(session: Session, row: DirectoryUser, resource: UserResource, map
     active = mapped.fields.get("active")
     if active is not None:  # an IdP that takes the attribute away says nothing about the person
         row.active = active
-    row.document = dump(resource.document)
-    row.last_modified_at = now_ms() if row.version > 1 else row.created_at
+    text = dump(resource.document)
+    if row.document != text:
+        row.document, row.last_modified_at = text, now_ms() if row.version > 1 else row.created_at
     session.flush()
-    _write_emails(session, row, resource.email_keys)
-    # Whoever is new here was locked, or made, a moment ago.
-    return session.get_one(User, row.user_id, with_for_update=row.version > 1)
+    _write_emails(session, row, resource.emails)
 
 
-def _write_emails(session: Session, row: DirectoryUser, keys: tuple[str, ...]) -> None:
+def _write_emails(session: Session, row: DirectoryUser, keys: tuple[EmailKey, ...]) -> None:
     if row.version > 1 and not _forget_emails(session, row, keys):
         return
-    for position, key in enumerate(keys):
+    for position, (value_key, type_key) in enumerate(keys):
         session.add(
             DirectoryUserEmail(
-                organization_id=row.organization_id, user_id=row.user_id, position=position, value_key=key
+                organization_id=row.organization_id,
+                user_id=row.user_id,
+                position=position,
+                value_key=value_key,
+                type_key=type_key,
             )
         )
     session.flush()
 
 
-def _forget_emails(session: Session, row: DirectoryUser, keys: tuple[str, ...]) -> bool:
+def _forget_emails(session: Session, row: DirectoryUser, keys: tuple[EmailKey, ...]) -> bool:
     """Delete the stored addresses of a directory user, unless they are the same; tell whether they were deleted."""
     mine = (DirectoryUserEmail.organization_id == row.organization_id, DirectoryUserEmail.user_id == row.user_id)
-    stored = session.scalars(
-        select(DirectoryUserEmail.value_key).where(*mine).order_by(DirectoryUserEmail.position)
-    ).all()
-    if list(keys) == list(stored):
+    columns = (DirectoryUserEmail.value_key, DirectoryUserEmail.type_key)
+    stored = session.execute(select(*columns).where(*mine).order_by(DirectoryUserEmail.position)).all()
+    if list(keys) == [tuple(row) for row in stored]:
         return False
     session.execute(delete(DirectoryUserEmail).where(*mine))
     return True
 
 
-def _deprovision(session: Session, directory: Directory, user: User) -> None:
+def _deprovision(session: Session, directory: Directory, user: User, mapped: Mapped | None = None) -> None:
     let_go(session, directory, user)
-    _record(session, directory, "scimUser.deprovisioned", user)
+    _record(session, directory, "scimUser.deprovisioned", user, mapped)
     if lost_last_admin(session, directory.organization_id, user.id):
-        directory.warn(
-            "This was the last member who could manage provisioning. "
-            "Make a new sign-in link from the API or the command line to get back in."
-        )
-        _record(session, directory, "organization.lastAdminRemoved", user)
+        _say_lost_admin(session, directory, user)
 
 
-def _record(session: Session, directory: Directory, event_type: str, user: User, **more: Any) -> None:
-    record_event(session, event_type, directory.organization_id, event_data(session, directory, user, **more))
+def note_lost_admin(session: Session, directory: Directory, user: User, changes: Changes) -> None:
+    """Say so when the directory gave another role to the last member who could manage provisioning."""
+    if "role" not in changes or count_admins(session, directory.organization_id):
+        return
+    before = find_role(session, changes["role"]["from"])
+    if before is not None and PROVISIONING_MANAGE in before.permissions:
+        _say_lost_admin(session, directory, user)
 
 
-def event_data(session: Session, directory: Directory, user: User, **more: Any) -> dict[str, Any]:
-    """Return the data of an event about a person, all that a handler needs to act without asking back."""
+def _say_lost_admin(session: Session, directory: Directory, user: User) -> None:
+    directory.warn(
+        "This was the last member who could manage provisioning. "
+        "Make a new sign-in link from the API or the command line to get back in."
+    )
+    _record(session, directory, "organization.lastAdminRemoved", user)
+
+
+def _record(
+    session: Session, directory: Directory, event_type: str, user: User, mapped: Mapped | None = None, **more: Any
+) -> None:
+    data = event_data(session, directory, user, mapped, **more)
+    record_event(session, event_type, directory.organization_id, data)
+
+
+def event_data(
+    session: Session, directory: Directory, user: User, mapped: Mapped | None, **more: Any
+) -> dict[str, Any]:
+    """Return the data of an event about a person, all that a handler needs to act without asking back.
+
+    Of somebody whom another organization manages it tells what this directory
+    says, ``mapped``, and not what the other one does.
+    """
+    said = {} if mapped is None else {**mapped.fields, "public_metadata": mapped.public_metadata}
     return {
-        "user": user_object(user, seen_by=directory.organization_id),
+        "user": user_object(user, seen_by=directory.organization_id, said=said),
         "enterprise_connection_id": find_connection_id(session, directory),
         "organization_id": directory.organization_id,
         **more,

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from clock import now_ms
 from directory.directories import Directory
 from ids import new_id
-from models import OrganizationMembership, User
+from models import DirectoryUser, OrganizationMembership, User
 
 
 def find_or_make_user(session: Session, directory: Directory, email_key: str | None) -> User:
@@ -21,7 +21,7 @@ def find_or_make_user(session: Session, directory: Directory, email_key: str | N
     The row is locked until the end of the transaction.
     """
     if email_key is not None:
-        user = session.scalar(select(User).where(User.email_key == email_key).with_for_update())
+        user = session.scalar(select(User).where(User.email_key == email_key).with_for_update(key_share=True))
         if user is not None:
             return user
     now = now_ms()
@@ -51,16 +51,41 @@ def is_member_elsewhere(session: Session, user_id: str, organization_id: str) ->
     return bool(session.scalar(query))
 
 
+def is_claimed_elsewhere(session: Session, user_id: str, organization_id: str) -> bool:
+    """Tell whether another organization has a person: as a member, or in its directory, active or not."""
+    in_directory = select(
+        exists().where(
+            DirectoryUser.user_id == user_id,
+            DirectoryUser.organization_id != organization_id,
+            DirectoryUser.deleted_at.is_(None),
+        )
+    )
+    return is_member_elsewhere(session, user_id, organization_id) or bool(session.scalar(in_directory))
+
+
 def take_over_management(session: Session, directory: Directory, user: User) -> None:
     """Make this directory the one that manages a person, when no other organization has the person any more.
 
     So somebody invited by hand, or left behind by a former organization, is
-    managed by the directory that has them; and never while others do.
+    managed by the directory that has them; and never while others do. What the
+    former directory said of the person stays its own secret.
     """
     if user.managed_by_organization_id == directory.organization_id:
         return
-    if not is_member_elsewhere(session, user.id, directory.organization_id):
-        user.managed_by_organization_id = directory.organization_id
+    if is_claimed_elsewhere(session, user.id, directory.organization_id):
+        return
+    if user.managed_by_organization_id is not None:
+        user.external_id, user.username, user.public_metadata = None, None, {}
+    user.managed_by_organization_id = directory.organization_id
+
+
+def lock_user(session: Session, user_id: str) -> User:
+    """Return a person whose row is held until the end of the transaction, as it is now.
+
+    Whoever changes a person, or decides by the person's groups, holds this lock
+    first, so that two requests about one person follow each other.
+    """
+    return session.get_one(User, user_id, with_for_update={"key_share": True}, populate_existing=True)
 
 
 def may_write_profile(directory: Directory, user: User) -> bool:

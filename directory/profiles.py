@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from clock import now_ms
 from directory.directories import Directory
-from directory.linking import is_member_elsewhere, may_write_profile
+from directory.linking import is_claimed_elsewhere, is_member_elsewhere, may_write_profile
 from directory.mapping import Mapped
 from folding import fold
 from models import User
@@ -52,7 +52,7 @@ def _write_email(session: Session, directory: Directory, user: User, address: st
     """Write the e-mail address, unless that would touch somebody elsewhere.
 
     The address is how the product recognises a person, so a directory may not
-    change it for somebody who is a member of another organization too, and may
+    change it for somebody whom another organization has too, and may
     not claim an address that another person has. Neither fails the request: the
     IdP must not learn who exists elsewhere, and the person must not lose access.
     """
@@ -60,11 +60,10 @@ def _write_email(session: Session, directory: Directory, user: User, address: st
     if key == user.email_key:
         _set(user, "email_address", address, changes)
         return
-    if user.email_key is not None and is_member_elsewhere(session, user.id, directory.organization_id):
-        directory.warn("The e-mail address was kept, because this person also belongs to another organization.")
-        return
-    if key is not None and session.scalar(select(exists().where(User.email_key == key, User.id != user.id))):
-        directory.warn("The e-mail address was kept, because the new one belongs to somebody else already.")
+    shared = user.email_key is not None and is_claimed_elsewhere(session, user.id, directory.organization_id)
+    taken = key is not None and session.scalar(select(exists().where(User.email_key == key, User.id != user.id)))
+    if shared or taken:
+        directory.warn("The person keeps the former e-mail address: a directory cannot give away this one alone.")
         return
     _set(user, "email_address", address, changes)
     user.email_key = key

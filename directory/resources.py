@@ -7,6 +7,8 @@ from typing import Any
 from folding import fold
 
 Document = dict[str, Any]
+# A folded address, and its folded type where it has one.
+EmailKey = tuple[str, str | None]
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,7 @@ class UserResource:
     user_name: str
     external_id: str | None
     display_name: str | None
-    email_keys: tuple[str, ...]
+    emails: tuple[EmailKey, ...]
     sent_groups: list[Any] | None = None
 
     @property
@@ -28,15 +30,20 @@ class UserResource:
     @classmethod
     def of(cls, document: Document, sent_groups: Any = None) -> "UserResource":
         """Return the resource of a document; ``sent_groups`` is what the body carried as ``groups``, if anything."""
-        emails = [email.get("value") for email in document.get("emails") or []]
         return cls(
             document=document,
             user_name=document["userName"],
             external_id=document.get("externalId"),
             display_name=document.get("displayName"),
-            email_keys=tuple(dict.fromkeys(fold(email) for email in emails if email)),
+            emails=tuple(
+                dict.fromkeys(_email_key(email) for email in document.get("emails", []) if email.get("value"))
+            ),
             sent_groups=_foreign_groups(sent_groups) if isinstance(sent_groups, list) else None,
         )
+
+
+def _email_key(email: dict[str, Any]) -> EmailKey:
+    return fold(email["value"]), fold(email["type"]) if email.get("type") else None
 
 
 def _foreign_groups(groups: list[Any]) -> list[Any]:

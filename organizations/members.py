@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from unicodedata import normalize
 
-from sqlalchemy import ColumnElement, Select, func, or_, select
+from sqlalchemy import ColumnElement, Select, case, func, or_, select
 from sqlalchemy.orm import Session, joinedload
 
 from errors import NotFound
@@ -117,7 +117,7 @@ def search_members(
     """
     query = _members_of(organization_id)
     for word in words.split()[:SEARCHED_WORDS]:
-        query = query.where(_mentions(word))
+        query = query.where(_mentions(word, organization_id))
     column = OrganizationMembership.id
     if newer_than is not None:
         rows = session.execute(query.where(column > newer_than).order_by(column).limit(limit + 1)).all()
@@ -141,10 +141,9 @@ def _members_of(organization_id: str) -> Select[*tuple[Any, ...]]:
         select(
             OrganizationMembership.id,
             User.id,
-            User.first_name,
-            User.last_name,
+            *_names(organization_id)[:2],
             User.email_address,
-            User.username,
+            _names(organization_id)[2],
             Role.key,
             Role.name,
             OrganizationMembership.role_source,
@@ -164,9 +163,23 @@ def _members_of(organization_id: str) -> Select[*tuple[Any, ...]]:
     )
 
 
-def _mentions(word: str) -> ColumnElement[bool]:
+def _names(organization_id: str) -> tuple[ColumnElement[str | None], ...]:
+    """Return first name, last name and user name as an organization may see them.
+
+    Of somebody whom another organization manages, that is what the own
+    directory calls the person.
+    """
+    own = func.coalesce(User.managed_by_organization_id, organization_id) == organization_id
+    return (
+        case((own, User.first_name), else_=DirectoryUser.display_name),
+        case((own, User.last_name), else_=None),
+        case((own, User.username), else_=DirectoryUser.user_name),
+    )
+
+
+def _mentions(word: str, organization_id: str) -> ColumnElement[bool]:
     """Return the condition that a name, address or user name contains a word, whatever its case."""
-    fields = (User.first_name, User.last_name, User.email_address, User.username, DirectoryUser.user_name)
+    fields = (*_names(organization_id), User.email_address, DirectoryUser.user_name)
     text: ColumnElement[str] = func.coalesce(fields[0], "")
     for field in fields[1:]:
         text = text + " " + func.coalesce(field, "")

@@ -19,24 +19,45 @@ def organization_object(organization: Organization) -> JsonObject:
     }
 
 
-def user_object(user: User, *, seen_by: str | None = None) -> JsonObject:
+def user_object(user: User, *, seen_by: str | None = None, said: JsonObject | None = None) -> JsonObject:
     """Return a user, with the profile that the mapping wrote.
 
     ``seen_by`` is the organization that looks. What another organization's
-    directory says about the person (its identifier, its metadata) is not its business.
+    directory says about the person is not its business; it sees what its own
+    directory ``said``, as far as that is known here.
     """
-    own = seen_by is None or user.managed_by_organization_id in (None, seen_by)
+    if seen_by is not None and user.managed_by_organization_id not in (None, seen_by):
+        return _user_as_said(user, said or {})
     return {
         "id": user.id,
         "object": "user",
-        "external_id": user.external_id if own else None,
+        "external_id": user.external_id,
         "email_address": user.email_address,
         "username": user.username,
         "first_name": user.first_name,
         "last_name": user.last_name,
-        "public_metadata": user.public_metadata if own else {},
+        "public_metadata": user.public_metadata,
         "active": user.active,
         "managed_by_organization_id": user.managed_by_organization_id,
+        "created_at": user.created_at,
+        "updated_at": user.updated_at,
+        "deleted_at": user.deleted_at,
+    }
+
+
+def _user_as_said(user: User, said: JsonObject) -> JsonObject:
+    """Return a user whom another organization manages: whose address it is was known to whoever linked the person."""
+    return {
+        "id": user.id,
+        "object": "user",
+        "external_id": said.get("external_id"),
+        "email_address": user.email_address,
+        "username": said.get("username"),
+        "first_name": said.get("first_name"),
+        "last_name": said.get("last_name"),
+        "public_metadata": said.get("public_metadata", {}),
+        "active": user.active,
+        "managed_by_organization_id": None,
         "created_at": user.created_at,
         "updated_at": user.updated_at,
         "deleted_at": user.deleted_at,
@@ -57,13 +78,13 @@ def role_object(role: Role) -> JsonObject:
     }
 
 
-def membership_object(membership: OrganizationMembership) -> JsonObject:
-    """Return a membership, with its user; ``role`` is the role's key."""
+def membership_object(membership: OrganizationMembership, *, seen_by: str | None = None) -> JsonObject:
+    """Return a membership, with its user as ``seen_by`` may see it; ``role`` is the role's key."""
     return {
         "id": membership.id,
         "object": "organization_membership",
         "organization_id": membership.organization_id,
-        "user": user_object(membership.user, seen_by=membership.organization_id),
+        "user": user_object(membership.user, seen_by=seen_by),
         "role": membership.role.key,
         "permissions": membership.role.permissions,
         "role_source": membership.role_source,

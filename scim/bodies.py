@@ -3,10 +3,22 @@
 import json
 from typing import Any
 
-from scim2_models import InvalidSyntaxException, MutabilityException
+from scim2_models import InvalidPathException, InvalidSyntaxException, MutabilityException
+
+from scim.filters import holds_no_character
 
 # Deeper than any SCIM resource, and far from the limit of the parser's recursion.
 MAX_DEPTH = 32
+
+ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:user"
+READ_ONLY = ("id", "meta", "groups")
+# Multi-valued attributes whose entries admin-written templates give as bare texts.
+OFTEN_BARE = ("roles", "entitlements")
+# References, which a template that has nothing to say fills with an empty text.
+OFTEN_EMPTY = ("profileurl", "externalid")
+
+
+# -- JSON ----------------------------------------------------------------------
 
 
 def decode(body: bytes) -> Any:
@@ -69,24 +81,47 @@ def _check_text(text: str) -> None:
         raise InvalidSyntaxException(detail="The body holds half of a surrogate pair, which is no character.")
 
 
-def mend_resource(payload: Any) -> Any:
-    """Return a resource payload with Entra's bare manager id put where the schema has it, and nulls left out."""
+# -- Whole resources --------------------------------------------------------------
+
+
+def mend_resource(payload: Any, schema: str) -> Any:
+    """Return a resource payload as the schema has it.
+
+    What is read-only or null says nothing and is left out. Templates name old
+    schemas only, write roles as bare texts, and references as empty ones.
+    """
     if not isinstance(payload, dict):
         return payload
-    mended = {key: value for key, value in payload.items() if value is not None or key.lower() == "externalid"}
-    for key, value in mended.items():
-        if key.lower() == ENTERPRISE and isinstance(value, dict):
-            mended[key] = {name: _manager(name, item) for name, item in value.items()}
+    mended = {key: mend_value(key, value) for key, value in payload.items() if not _is_silent(key, value)}
+    schemas = next((key for key in mended if key.lower() == "schemas"), None)
+    if schemas is not None and isinstance(mended[schemas], list) and schema not in mended[schemas]:
+        mended[schemas] = [schema, *mended[schemas]]
     return mended
 
 
-ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:user"
+def _is_silent(key: str, value: Any) -> bool:
+    """Tell whether a member of a resource says nothing. A null ``externalId`` does: the IdP gives its link up."""
+    name = key.lower()
+    return name in READ_ONLY or (value is None and name != "externalid") or (value == "" and name in OFTEN_EMPTY)
 
 
-def _manager(name: str, value: Any) -> Any:
-    """Return the manager as a complex value; Entra sends the bare id, or an array of one."""
-    if name.lower().split(":")[-1] != "manager":
-        return value
+def mend_value(key: str, value: Any) -> Any:
+    """Return the value of an attribute as the schema has it."""
+    name = key.lower()
+    if name == ENTERPRISE and isinstance(value, dict):
+        return {member: mend_value(member, item) for member, item in value.items()}
+    if name.rpartition(":")[2] == "manager":
+        return _manager(value)
+    if name in OFTEN_BARE:
+        entries = value if isinstance(value, list) else [value]
+        return [{"value": entry} if isinstance(entry, str) else entry for entry in entries]
+    if name == "photos" and isinstance(value, list):
+        return [entry for entry in value if not (isinstance(entry, dict) and entry.get("value") == "")]
+    return value
+
+
+def _manager(value: Any) -> Any:
+    """Return the manager as a complex value; Entra sends the bare id, or an array of one. Empty means none."""
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     if isinstance(value, str):
@@ -96,51 +131,61 @@ def _manager(name: str, value: Any) -> Any:
     return value
 
 
-def mend_patch(payload: Any, resource_id: str) -> Any:
-    """Return a PATCH payload without the deviations that mean nothing.
+# -- PATCH --------------------------------------------------------------------------
+
+
+def mend_operations(payload: Any, resource_id: str) -> list[Any] | None:
+    """Return the operations of a PATCH payload as the schema has them, or None when it has no list of them.
 
     Okta repeats the ``id`` of the resource in a value without a path; Entra
-    adds ``"$ref": null`` to members, and names the manager by a bare id.
+    adds ``"$ref": null`` to members, names the manager by a bare id, and more
+    keys than the protocol knows.
+
+    :raises MutabilityException: When a value without a path gives another ``id``.
+    :raises InvalidPathException: When a path holds what no text can hold.
     """
     if not isinstance(payload, dict):
-        return payload
-    key = next((name for name in payload if name.lower() == "operations"), None)
-    operations = payload.get(key) if key is not None else None
+        return None
+    operations = next((value for name, value in payload.items() if name.lower() == "operations"), None)
     if not isinstance(operations, list):
-        return payload
-    return {**payload, key: [_mend_operation(operation, resource_id) for operation in operations]}
+        return None
+    return [_mend_operation(operation, resource_id) for operation in operations]
 
 
 def _mend_operation(operation: Any, resource_id: str) -> Any:
     if not isinstance(operation, dict):
         return operation
-    mended = {name: value for name, value in operation.items() if name.lower() in ("op", "path", "value")}
+    mended = {name.lower(): value for name, value in operation.items() if name.lower() in ("op", "path", "value")}
     path, value = mended.get("path"), mended.get("value")
+    if isinstance(path, str) and holds_no_character(path):
+        raise InvalidPathException(path="", detail="The path holds a character that cannot be compared.")
     if isinstance(path, str) and path.lower().endswith((":manager", ":manager.value")):
-        mended["path"] = path[: -len(".value")] if path.lower().endswith(".value") else path
-        mended["value"] = _manager("manager", value)
-        if mended["value"] is None:
-            mended = {"op": "remove", "path": mended["path"]}
-    elif isinstance(value, list):
-        mended["value"] = [_without_nulls(item) for item in value]
-    elif not path and isinstance(value, dict):
+        return _mend_manager(mended, path[: -len(".value")] if path.lower().endswith(".value") else path)
+    if isinstance(value, list):
+        value = [_without_nulls(item) for item in value]
+    if isinstance(path, str) and path and "value" in mended:
+        mended["value"] = mend_value(path, value)
+    elif isinstance(value, dict):
         mended["value"] = {
-            name: _manager(name, item) for name, item in value.items() if not _repeats_id(name, item, resource_id)
+            name: mend_value(name, item) for name, item in value.items() if not _says_nothing(name, item, resource_id)
         }
     return mended
+
+
+def _mend_manager(operation: dict[str, Any], path: str) -> dict[str, Any]:
+    """Return an operation on the manager; setting it to nothing removes it."""
+    manager = _manager(operation.get("value"))
+    if manager is None:
+        return {"op": "remove", "path": path}
+    return {**operation, "path": path, "value": manager}
 
 
 def _without_nulls(item: Any) -> Any:
     return {name: value for name, value in item.items() if value is not None} if isinstance(item, dict) else item
 
 
-def _repeats_id(name: str, value: Any, resource_id: str) -> bool:
-    """Tell whether a member is the ``id`` of the resource itself.
-
-    :raises MutabilityException: When it is the id of another one.
-    """
-    if name.lower() != "id":
-        return False
-    if value != resource_id:
+def _says_nothing(name: str, value: Any, resource_id: str) -> bool:
+    """Tell whether a member of a value without a path is one that only the server gives."""
+    if name.lower() == "id" and value != resource_id:
         raise MutabilityException(attribute="id", detail="The id of a resource cannot be changed.")
-    return True
+    return name.lower() in READ_ONLY

@@ -1,10 +1,19 @@
 """SCIM filters as SQL (RFC 7644 §3.4.2.2), never evaluated over rows."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 from scim2_models import InvalidFilterException, ScimFilter
-from scim2_models.path import CompareOperator, Comparison, FilterVisitor, LogicalExpr, LogicalOperator, Not
+from scim2_models.path import (
+    CompareOperator,
+    Comparison,
+    FilterVisitor,
+    LogicalExpr,
+    LogicalOperator,
+    Not,
+    ValuePath,
+)
 from sqlalchemy import ColumnElement, and_, exists, false, not_, or_
 
 from folding import fold
@@ -19,12 +28,13 @@ MAX_GROUPS = 50
 Equality = Callable[[str], ColumnElement[bool]]
 
 
-def _email_equals(value: str) -> ColumnElement[bool]:
-    return exists().where(
+def _email_equals(value: str, of_type: str | None = None) -> ColumnElement[bool]:
+    found = exists().where(
         DirectoryUserEmail.organization_id == DirectoryUser.organization_id,
         DirectoryUserEmail.user_id == DirectoryUser.user_id,
         DirectoryUserEmail.value_key == fold(value),
     )
+    return found if of_type is None else found.where(DirectoryUserEmail.type_key == fold(of_type))
 
 
 def _member_equals(value: str) -> ColumnElement[bool]:
@@ -89,9 +99,23 @@ class SqlFilter(FilterVisitor[ColumnElement[bool]]):
         """Refuse ``pr``."""
         raise self.unsupported()
 
-    def visit_value_path(self, node: Any) -> ColumnElement[bool]:  # noqa: ARG002
-        """Refuse ``attribute[…]``."""
-        raise self.unsupported()
+    def visit_value_path(self, node: ValuePath) -> ColumnElement[bool]:
+        """Compile Entra's look-up ``emails[type eq "work"].value eq "…"``, an address of one type."""
+        terms = node.val_filter.terms if isinstance(node.val_filter, LogicalExpr) else (node.val_filter,)
+        wanted = {
+            term.attr_path.attr.lower(): term.value
+            for term in terms
+            if isinstance(term, Comparison) and term.op == CompareOperator.eq and isinstance(term.value, str)
+        }
+        joined = not isinstance(node.val_filter, LogicalExpr) or node.val_filter.op == LogicalOperator.and_
+        if (
+            node.attr_path.attr.lower() != "emails"
+            or not joined
+            or wanted.keys() != {"type", "value"}
+            or len(terms) != 2
+        ):
+            raise self.unsupported()
+        return _email_equals(wanted["value"], wanted["type"])
 
     def compile(self) -> ColumnElement[bool]:
         """Return the condition of the whole filter."""
@@ -113,12 +137,23 @@ def compile_filter(scim_filter: ScimFilter[Any], resource_type: str) -> ColumnEl
     return SqlFilter(scim_filter, schema, equalities).compile()
 
 
-def check_filter_size(expression: Any) -> None:
-    """Refuse a filter that only costs time to parse.
+SURROGATE_PAIR = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
+NO_CHARACTER = re.compile(r"\\u(0000|[dD][89a-fA-F][0-9a-fA-F]{2})|[\0\ud800-\udfff]")
 
-    :raises InvalidFilterException: When it is too long, or opens too many groups.
+
+def holds_no_character(expression: str) -> bool:
+    """Tell whether a filter or path holds, as an escape or as it is, what no database stores: NUL or half a pair."""
+    return NO_CHARACTER.search(SURROGATE_PAIR.sub("", expression)) is not None
+
+
+def check_filter_size(expression: Any) -> None:
+    """Refuse a filter that only costs time to parse, or compares with what cannot be stored.
+
+    :raises InvalidFilterException: When it is too long, opens too many groups, or holds no proper text.
     """
     if not isinstance(expression, str):
         return
+    if holds_no_character(expression):
+        raise InvalidFilterException(detail="The filter holds a character that cannot be compared.")
     if len(expression) > MAX_LENGTH or expression.count("(") + expression.count("[") > MAX_GROUPS:
         raise InvalidFilterException(detail=f"The filter is longer than {MAX_LENGTH} characters, or nested too deeply.")

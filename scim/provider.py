@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 import scim2_models as scim2
-from pydantic import Field, PrivateAttr
+from pydantic import ConfigDict, Field, PrivateAttr
 from scim2_models import (
     CaseExact,
     ComplexAttribute,
@@ -30,6 +30,9 @@ class Email(CoreEmail):
 class User(scim2.User[Any]):
     """User Account"""
 
+    # Templates write numbers where texts belong, as in "externalId": 42.
+    model_config = ConfigDict(coerce_numbers_to_str=True)
+
     emails: list[Email] | None = None  # type: ignore[assignment]
     """Email addresses for the user."""
 
@@ -52,6 +55,8 @@ class Manager(ComplexAttribute):
 
 class EnterpriseUser(scim2.EnterpriseUser):
     """Enterprise User"""
+
+    model_config = ConfigDict(coerce_numbers_to_str=True)
 
     manager: Manager | None = None  # type: ignore[assignment]
     """The User's manager."""

@@ -17,13 +17,24 @@ Rows = Select[str, str, int, int, int]
 
 
 def get_document(
-    session: Session, directory: Directory, resource_type: str, resource_id: str, *, computed: bool = True
+    session: Session,
+    directory: Directory,
+    resource_type: str,
+    resource_id: str,
+    *,
+    computed: bool = True,
+    lock: bool = False,
 ) -> StoredDocument:
     """Return one stored resource; without its groups or members when ``computed`` is false.
+
+    With ``lock`` its row is held until the end of the transaction, so that what
+    is written next rests on what was read.
 
     :raises NotFoundException: When the directory has none of this type and id.
     """
     query = select_rows(directory, resource_type).where(_id_column(resource_type) == resource_id)
+    if lock:
+        query = query.with_for_update(key_share=True)
     documents = _documents(session, directory, resource_type, session.execute(query).all(), computed)
     if not documents:
         raise NotFoundException(detail=f"{resource_type} {resource_id[:64]!r} was not found in this directory.")

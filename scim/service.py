@@ -1,11 +1,21 @@
 """The protocol as this service provider speaks it: scim2-server's, with what IdPs need on top."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
-from scim2_models import BaseModel, Context, PatchOp, Resource, ResourceType, ResponseParameters, SearchRequest
+from scim2_models import (
+    BaseModel,
+    Context,
+    InvalidValueException,
+    PatchOp,
+    Resource,
+    ResourceType,
+    ResponseParameters,
+    SearchRequest,
+)
 from scim2_server.conditions import Conditions
 from scim2_server.handler import ScimHandler
 from scim2_server.requests import ScimRequest
@@ -13,17 +23,30 @@ from scim2_server.responses import ScimResponse
 from scim2_server.routing import Operation
 from scim2_server.service import ScimService, scim_exception_of
 
-from scim.bodies import decode, mend_patch, mend_resource
+from scim.bodies import decode, mend_operations, mend_resource
 from scim.documents import StoredDocument, render_list
 from scim.filters import check_filter_size
 from scim.provider import User
 from scim.reading import get_document, search_documents
 from scim.storage import DirectoryStorage
+from scim.undeclared import UndeclaredOperation, apply_undeclared, split_operations
 
 # Of a larger group, the answer to a PATCH leaves the members out: an IdP that adds one must not be sent all of them.
 MAX_MEMBERS_ANSWERED = 200
 
+NOT_ANNOUNCED = ("sortby", "sortorder", "cursor")
+# Beyond every directory, and within the integers of every database.
+MAX_START_INDEX = 2**31 - 1
+
 ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class PatchRequest:
+    """The operations of a PATCH: those on declared attributes, if any, and those on what is kept beside them."""
+
+    declared: "PatchOp[Any] | None"
+    undeclared: list[UndeclaredOperation]
 
 
 class TextResponse(ScimResponse):
@@ -44,17 +67,25 @@ class DirectoryService(ScimService):
 
     def read_body(self, model: type[ModelT], body: bytes, content_type: str | None, scim_ctx: Context) -> ModelT:
         """Validate a body, with the deviations of known IdPs mended."""
-        payload = mend_resource(self.decode_body(body, content_type))
-        resource = self.validate(model, payload, scim_ctx)
+        payload = self.decode_body(body, content_type)
+        schema = str(getattr(model, "__schema__", ""))
+        resource = self.validate(model, mend_resource(payload, schema), scim_ctx)
         if isinstance(resource, User):
             resource._sent_groups = next((value for key, value in payload.items() if key.lower() == "groups"), None)
         return resource
 
     def read_search(self, resource_types: list[ResourceType], payload: Any) -> tuple[SearchRequest[Any], Any]:
-        """Validate a search request, whose filter must be of a reasonable size."""
+        """Validate a search request, whose filter must be of a reasonable size.
+
+        Sorting and cursors are not announced, so a request for them is ignored
+        like any parameter that is not known (RFC 7644 §3.4.2.3).
+        """
         if isinstance(payload, dict):
             check_filter_size(next((value for key, value in payload.items() if key.lower() == "filter"), None))
-        return super().read_search(resource_types, payload)
+            payload = {key: value for key, value in payload.items() if key.lower() not in NOT_ANNOUNCED}
+        search_request, position = super().read_search(resource_types, payload)
+        search_request.start_index = min(search_request.start_index or 1, MAX_START_INDEX)
+        return search_request, position
 
     @staticmethod
     def validate(model: type[ModelT], payload: Any, scim_ctx: Context) -> ModelT:
@@ -69,12 +100,33 @@ class DirectoryService(ScimService):
 
     def read_patch_of(
         self, resource_type: ResourceType, resource_id: str, body: bytes, content_type: str | None
-    ) -> "PatchOp[Any]":
+    ) -> "PatchRequest":
         """Validate the body of a PATCH of one resource."""
-        payload = mend_patch(self.decode_body(body, content_type), resource_id)
-        model: Any = PatchOp.__class_getitem__(self.get_model(resource_type))
-        patch: PatchOp[Any] = self.validate(model, payload, Context.RESOURCE_PATCH_REQUEST)
-        return patch
+        payload = self.decode_body(body, content_type)
+        model = self.get_model(resource_type)
+        operations = mend_operations(payload, resource_id)
+        declared, undeclared = (None, []) if operations is None else split_operations(model, operations)
+        if declared == []:
+            return PatchRequest(None, undeclared)
+        message: Any = PatchOp.__class_getitem__(model)
+        if declared is not None:
+            payload = {**{k: v for k, v in payload.items() if k.lower() != "operations"}, "Operations": declared}
+        return PatchRequest(self.validate(message, payload, Context.RESOURCE_PATCH_REQUEST), undeclared)
+
+    def apply_whole_patch(
+        self, current: Resource[Any], patch: "PatchRequest", conditions: Conditions
+    ) -> Resource[Any] | None:
+        """Apply a PATCH, and return the new state of the resource, or None when nothing changes."""
+        self.check_preconditions(current, "PATCH", conditions)
+        changed = apply_undeclared(current, patch.undeclared)
+        if patch.declared is not None:
+            try:
+                changed = patch.declared.patch(current) or changed
+            except InvalidValueException as error:
+                if isinstance(error.__cause__, ValidationError):
+                    raise scim_exception_of(error.__cause__) from error
+                raise
+        return current if changed else None
 
     def apply_replacement(
         self, current: Resource[Any], replacement: Resource[Any], conditions: Conditions
@@ -116,7 +168,9 @@ class DirectoryHandler(ScimHandler):
             self.storage.session, self.storage.directory, resource_type.name or "", target.resource_id or ""
         )
         headers = {"ETag": document.etag}
-        if not self.service.read_conditions(request).check(document.etag, "GET"):
+        is_same = not self.service.read_conditions(request).check(document.etag, "GET")
+        # The groups of a user may have other names meanwhile, which is no change of the user's own version.
+        if is_same and not (document.resource_type == "User" and document.computed):
             return ScimResponse(HTTPStatus.NOT_MODIFIED, None, headers)
         headers["Content-Location"] = f"{request.base_url}/{document.path()}"
         return TextResponse(HTTPStatus.OK, document.render(request.base_url), headers)
@@ -149,14 +203,14 @@ class DirectoryHandler(ScimHandler):
             resource_type = self.service.resource_type_at(target.endpoint or "")
             resource_id = target.resource_id or ""
             response_parameters = self.service.read_response_parameters(resource_type, request.query)
-            patch_op = self.service.read_patch_of(
-                resource_type, resource_id, request.body, request.header("Content-Type")
-            )
+            patch = self.service.read_patch_of(resource_type, resource_id, request.body, request.header("Content-Type"))
             with self.storage.operation():
-                resource = self.patch_resource(
-                    resource_type, resource_id, patch_op, self.service.read_conditions(request)
-                )
-            return self.service.patch_response(request.base_url, resource, response_parameters)
+                current = self.storage.get(resource_type, resource_id)
+                version = current.meta.version if current.meta else None
+                patched = self.service.apply_whole_patch(current, patch, self.service.read_conditions(request))
+                if patched is not None:
+                    current = self.storage.update(resource_type, patched, expected_version=version)
+            return self.service.patch_response(request.base_url, current, response_parameters)
 
 
 def list_response(documents: list[StoredDocument], base_url: str, *, total: int, start_index: int) -> TextResponse:

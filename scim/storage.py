@@ -38,6 +38,9 @@ from scim.reading import get_document, search_documents
 USER_LEFT_OUT = ("id", "meta", "groups", "password")
 GROUP_LEFT_OUT = ("id", "meta", "members")
 
+# PostgreSQL refuses index entries of more than some 2,700 bytes; a character takes at most four.
+INDEXED_LENGTH = 512
+
 TAKEN = {
     "uq_directory_users_user_name": "Another user of this directory has this userName.",
     "uq_directory_users_external_id": "Another user of this directory has this externalId.",
@@ -70,6 +73,7 @@ class DirectoryStorage(ScimStorage):
             _name(resource_type),
             resource_id,
             computed=needs_computed(response_parameters),
+            lock=response_parameters is None,  # only a plain read has some; all else goes on to write
         )
         return self.model_of(document)
 
@@ -207,28 +211,39 @@ def _name(resource_type: ResourceType) -> str:
 
 
 def _user_resource(resource: Resource[Any]) -> UserResource:
-    document = _not_blank("userName", _document(resource, USER_LEFT_OUT))
+    document = _checked("userName", _document(resource, USER_LEFT_OUT))
     return UserResource.of(document, getattr(resource, "_sent_groups", None))
 
 
 def _group_resource(resource: Resource[Any]) -> GroupResource:
-    return GroupResource.of(_not_blank("displayName", _document(resource, GROUP_LEFT_OUT)))
+    return GroupResource.of(_checked("displayName", _document(resource, GROUP_LEFT_OUT)))
 
 
-def _not_blank(name: str, document: dict[str, Any]) -> dict[str, Any]:
-    """Return a document whose name says something.
+def _checked(name: str, document: dict[str, Any]) -> dict[str, Any]:
+    """Return a document whose name says something, and whose names fit into an index.
 
-    :raises InvalidValueException: When it is empty or blank.
+    :raises InvalidValueException: When the name is empty or blank, or something is too long.
     """
     if not document.get(name, "").strip():
         raise InvalidValueException(detail=f"{name} must not be empty.")
+    emails = [("emails.value", email.get("value")) for email in document.get("emails", [])]
+    for label, value in [(name, document[name]), ("externalId", document.get("externalId")), *emails]:
+        if value is not None and len(value) > INDEXED_LENGTH:
+            raise InvalidValueException(detail=f"{label} is longer than {INDEXED_LENGTH} characters.")
     return document
 
 
 def _document(resource: Resource[Any], left_out: tuple[str, ...]) -> dict[str, Any]:
     document: dict[str, Any] = resource.model_dump(scim_ctx=Context.DEFAULT)
     unwanted = {name.lower() for name in left_out}
-    return {name: value for name, value in document.items() if name.lower() not in unwanted}
+    return {name: _without_passwords(value) for name, value in document.items() if name.lower() not in unwanted}
+
+
+def _without_passwords(value: Any) -> Any:
+    """Return a value without anything called a password, wherever an IdP may have put it."""
+    if isinstance(value, dict):
+        return {name: _without_passwords(item) for name, item in value.items() if name.lower() != "password"}
+    return [_without_passwords(item) for item in value] if isinstance(value, list) else value
 
 
 def _members(resource: Any) -> dict[str, str | None]:

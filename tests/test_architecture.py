@@ -13,7 +13,7 @@ ROOMS = ["app", "cli", "jobs", "blueprints", "scim", "directory", "organizations
 GROUND = {"clock", "errors", "folding", "ids"}  # may be imported by all of them, and import only each other
 APART = {"config": set(), "supervision": set(), "serving": {"supervision"}, "simulator": set()}
 MAY_KNOW_FLASK = {"app", "cli", "jobs", "blueprints", "database"}
-SHARED_BY_BLUEPRINTS = {"auth", "errors", "limits"}
+SHARED_BY_BLUEPRINTS = {"auth", "bodies", "errors", "limits"}
 
 OURS = {*ROOMS, *GROUND, *APART}
 FILES = sorted(path for room in OURS for path in (*ROOT.glob(f"{room}.py"), *(ROOT / room).rglob("*.py")))

@@ -1,8 +1,10 @@
 """The members of an organization, and links that sign them in to the pages."""
 
+from functools import partial
+
 from flask import Response, current_app, jsonify, request
 
-from blueprints.auth import require_reach
+from blueprints.auth import require_key_holder, require_reach
 from blueprints.management import bp
 from blueprints.management.requests import Body, json_body, page, page_cursor, page_limit
 from database import db
@@ -23,6 +25,7 @@ def list_members(organization_id: str) -> Response:
     """List the active memberships; with ``?include=deleted`` the ended ones too."""
     require_reach(organization_id)
     limit = page_limit()
+    key = require_key_holder()
     with db.reading() as session:
         get_organization(session, organization_id)
         found = list_memberships(
@@ -32,7 +35,8 @@ def list_members(organization_id: str) -> Response:
             after=page_cursor(),
             include_deleted=request.args.get("include") == "deleted",
         )
-        return jsonify(page(found, limit, membership_object, lambda membership: membership.id))
+        show = partial(membership_object, seen_by=key.organization_id)
+        return jsonify(page(found, limit, show, lambda membership: membership.id))
 
 
 @bp.post("/organizations/<organization_id>/sign-in-links")

@@ -2,18 +2,25 @@
 
 import base64
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from flask import request
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from scim2_models import SCIMException
 
+from blueprints.bodies import request_body
 from errors import DomainError, InvalidInput
+from scim.bodies import decode
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 T = TypeVar("T")
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
+
+
+# A moment in Unix milliseconds, within the integers that JSON and every database hold exactly.
+Milliseconds = Annotated[int, Field(ge=0, lt=2**53)]
 
 
 class Body(BaseModel):
@@ -27,24 +34,17 @@ def json_body(model: type[ModelT]) -> ModelT:
 
     :raises InvalidInput: When it is no JSON, or does not fit; every problem is listed with its place.
     """
-    payload = request.get_json(force=True, silent=True) if request.get_data() else {}
+    body = request_body()
+    try:
+        payload = decode(body) if body else {}
+    except SCIMException as error:
+        raise InvalidInput([DomainError(error.detail or "The body is not JSON.", code="invalid_json")]) from error
     if not isinstance(payload, dict):
         raise InvalidInput([DomainError("The body must be a JSON object.", code="invalid_json")])
-    if not _is_storable(payload):
-        raise InvalidInput([DomainError("The body holds a character that cannot be stored.", code="invalid_json")])
     try:
         return model.model_validate(payload)
     except ValidationError as error:
         raise InvalidInput([_problem(item) for item in error.errors()]) from error
-
-
-def _is_storable(value: Any) -> bool:
-    """Tell whether every text in a value can be stored: no NUL, no half of a surrogate pair."""
-    if isinstance(value, str):
-        return "\0" not in value and not any("\ud800" <= character <= "\udfff" for character in value)
-    if isinstance(value, dict):
-        return all(_is_storable(item) for pair in value.items() for item in pair)
-    return all(map(_is_storable, value)) if isinstance(value, list) else True
 
 
 def _problem(item: Any) -> DomainError:
@@ -62,7 +62,7 @@ def page_limit() -> int:
     :raises InvalidInput: When ``limit`` is no number from 1.
     """
     raw = request.args.get("limit", str(DEFAULT_LIMIT))
-    if not raw.isascii() or not raw.isdigit() or int(raw) < 1:
+    if not raw.isascii() or not raw.isdigit() or len(raw) > 9 or int(raw) < 1:
         raise _bad_parameter("limit", f"limit must be a number from 1 to {MAX_LIMIT}.")
     return min(int(raw), MAX_LIMIT)
 

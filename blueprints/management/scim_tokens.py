@@ -4,7 +4,7 @@ from flask import Response, jsonify
 
 from blueprints.auth import require_reach
 from blueprints.management import bp
-from blueprints.management.requests import Body, json_body, page, page_cursor, page_limit
+from blueprints.management.requests import Body, Milliseconds, json_body, page, page_cursor, page_limit
 from database import db
 from organizations.organizations import get_organization
 from organizations.representations import scim_token_object
@@ -18,7 +18,7 @@ class NewToken(Body):
 
     name: str
     enterprise_connection_id: str | None = None
-    expires_at: int | None = None
+    expires_at: Milliseconds | None = None
 
 
 @bp.get(BASE, endpoint="list_scim_tokens")

@@ -8,7 +8,7 @@ from pydantic import Field
 from blueprints.auth import require_key_holder, require_reach
 from blueprints.limits import limiter
 from blueprints.management import bp
-from blueprints.management.requests import Body, json_body, page, page_cursor, page_limit
+from blueprints.management.requests import Body, Milliseconds, json_body, page, page_cursor, page_limit
 from database import db
 from organizations.organizations import get_organization
 from webhooks.deliveries import replay_since, send_test
@@ -49,7 +49,7 @@ class EndpointChange(Body):
 class Replay(Body):
     """The body that sends events again; ``since`` is in Unix milliseconds."""
 
-    since: int
+    since: Milliseconds
 
 
 def own_organization() -> str | None:

@@ -377,6 +377,7 @@ def upgrade() -> None:
         sa.Column("user_id", sa.Text(), nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("value_key", sa.Text(), nullable=False),
+        sa.Column("type_key", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(
             ["organization_id", "user_id"],
             ["directory_users.organization_id", "directory_users.user_id"],

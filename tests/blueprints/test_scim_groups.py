@@ -4,7 +4,12 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 
+from database import db
+from models import DirectoryActivity
+from organizations.members import get_membership
+from organizations.roles import get_role
 from tests import okta
 from tests.conftest import Tenant
 from tests.events import event_types, events_of
@@ -181,21 +186,12 @@ def test_an_unknown_role_falls_back_with_a_warning_and_never_fails_the_write(app
     user_id = acme.scim("POST", "/Users", okta.user(title="org:emperor")).json["id"]
 
     assert role_of(acme, user_id) == "org:member"
-    from sqlalchemy import select
-
-    from database import db
-    from models import DirectoryActivity
-
     with app.app_context(), db.reading() as session:
         (warnings,) = session.scalars(select(DirectoryActivity.warnings).where(DirectoryActivity.method == "POST"))
     assert any("org:emperor" in warning for warning in warnings)
 
 
 def test_a_role_set_by_hand_stays_until_the_directory_changes_it(app: Flask, acme: Tenant, people: list[str]) -> None:
-    from database import db
-    from organizations.members import get_membership
-    from organizations.roles import get_role
-
     acme.api("PUT", f"/organizations/{acme.organization_id}/scim/attribute-mappings", {"mapping": SEED_MAPPING})
     group_id = make_group(acme, "Admins", people[0])
     with app.app_context(), db.unit_of_work() as session:
@@ -208,3 +204,71 @@ def test_a_role_set_by_hand_stays_until_the_directory_changes_it(app: Flask, acm
     acme.scim("PATCH", f"/Groups/{group_id}", okta.patch({"op": "replace", "path": "displayName", "value": "Others"}))
     acme.scim("PATCH", f"/Groups/{group_id}", okta.patch({"op": "replace", "path": "displayName", "value": "Admins"}))
     assert role_of(acme, people[0]) == "org:admin"
+
+
+def test_a_deleted_member_changes_the_group_for_whoever_kept_a_copy(
+    app: Flask, acme: Tenant, people: list[str]
+) -> None:
+    group_id = make_group(acme, "Finance", people[0])
+    etag = acme.scim("GET", f"/Groups/{group_id}").headers["ETag"]
+
+    acme.scim("DELETE", f"/Users/{people[0]}")
+
+    assert acme.scim("GET", f"/Groups/{group_id}", headers={"If-None-Match": etag}).status_code == 200
+    event = events_of(app, acme.organization_id, "scimGroup")[-1]
+    assert event["data"]["members"] == {"added": [], "removed": [people[0]]}
+
+
+def test_a_renamed_group_is_seen_by_whoever_kept_a_copy_of_its_member(acme: Tenant, people: list[str]) -> None:
+    group_id = make_group(acme, "Finance", people[0])
+    etag = acme.scim("GET", f"/Users/{people[0]}").headers["ETag"]
+
+    acme.scim("PATCH", f"/Groups/{group_id}", okta.patch({"op": "replace", "path": "displayName", "value": "Money"}))
+
+    fresh = acme.scim("GET", f"/Users/{people[0]}", headers={"If-None-Match": etag})
+    assert fresh.json["groups"][0]["display"] == "Money"
+
+
+def test_a_stale_member_sent_again_changes_nothing(app: Flask, acme: Tenant) -> None:
+    group_id = make_group(acme, "Finance")
+    before = event_types(app, acme.organization_id)
+
+    for _ in range(2):
+        acme.scim("PUT", f"/Groups/{group_id}", okta.group("Finance", "user_long_gone"))
+
+    assert event_types(app, acme.organization_id) == before
+
+
+def test_groups_that_a_body_carried_are_forgotten_with_the_person(acme: Tenant) -> None:
+    mapping = {"groups[*].value": "organization_role"}
+    acme.api("PUT", f"/organizations/{acme.organization_id}/scim/attribute-mappings", {"mapping": mapping})
+    user_id = acme.scim("POST", "/Users", okta.user(groups=[{"value": "org:admin"}])).json["id"]
+    assert role_of(acme, user_id) == "org:admin"
+
+    acme.scim("DELETE", f"/Users/{user_id}")
+    acme.scim("POST", "/Users", {key: value for key, value in okta.user().items() if key != "groups"})
+    acme.scim("PATCH", f"/Users/{user_id}", okta.patch({"op": "replace", "path": "title", "value": "x"}))
+
+    assert role_of(acme, user_id) == "org:member"
+
+
+def test_an_okta_that_sends_back_the_groups_it_read_does_not_keep_a_role_alive(acme: Tenant, people: list[str]) -> None:
+    acme.api("PUT", f"/organizations/{acme.organization_id}/scim/attribute-mappings", {"mapping": SEED_MAPPING})
+    group_id = make_group(acme, "Admins", people[0])
+    acme.scim("PUT", f"/Users/{people[0]}", {**acme.scim("GET", f"/Users/{people[0]}").json, "title": "x"})
+
+    acme.scim("PATCH", f"/Groups/{group_id}", okta.patch({"op": "remove", "path": "members"}))
+
+    assert role_of(acme, people[0]) == "org:member"
+
+
+def test_the_last_admin_demoted_by_a_group_is_told_of(app: Flask, acme: Tenant, people: list[str]) -> None:
+    acme.api("PUT", f"/organizations/{acme.organization_id}/scim/attribute-mappings", {"mapping": SEED_MAPPING})
+    group_id = make_group(acme, "Admins", people[0])
+    with app.app_context(), db.unit_of_work() as session:
+        get_membership(session, acme.organization_id, acme.admin_id).role = get_role(session, "org:member")
+
+    acme.scim("DELETE", f"/Groups/{group_id}")
+
+    types = [event["type"] for event in events_of(app, acme.organization_id, "")]
+    assert types[-3:] == ["scimGroup.deleted", "scimUser.updated", "organization.lastAdminRemoved"]

@@ -23,7 +23,7 @@ HOSTILE_BODIES = [
     b'{"userName":"\\ud800"}',
     b'{"userName":' + b"[" * 5000 + b"]" * 5000 + b"}",
     b'{"userName":"a","x":' + b'{"y":' * 100 + b"1" + b"}" * 101,
-    b'{"userName":5}',
+    b'{"userName":true}',
     b'{"userName":""}',
     b'{"userName":"a","active":"banana"}',
     b'{"userName":"a","emails":"not a list"}',
@@ -306,3 +306,185 @@ def test_the_certification_steps_of_okta_pass(acme: Tenant) -> None:
     assert acme.scim("GET", "/Groups").status_code == 200
     assert acme.client.get("/scim/v2/Users", headers={"Authorization": "non-token"}).json["status"] == "401"
     assert acme.scim("GET", "/Users/00919288221112222").json["status"] == "404"
+
+
+@pytest.mark.parametrize("milliseconds", [0, 1, 125, 999])
+def test_a_resource_looks_the_same_however_it_is_answered(
+    acme: Tenant, monkeypatch: pytest.MonkeyPatch, milliseconds: int
+) -> None:
+    monkeypatch.setattr("directory.lifecycle.now_ms", lambda: 1_795_000_000_000 + milliseconds)
+
+    created = acme.scim("POST", "/Users", okta.user()).json
+    path = f"/Users/{created['id']}"
+
+    assert acme.scim("GET", path).json == created
+    assert acme.scim("GET", f"{path}?excludedAttributes=password").json == created
+    assert acme.scim("GET", "/Users").json["Resources"] == [created]
+    assert acme.scim("PUT", path, created).json == created
+
+
+# -- What IdPs send that is not quite SCIM ---------------------------------------------
+
+
+def test_a_template_may_name_an_old_schema_only(acme: Tenant) -> None:
+    created = acme.scim("POST", "/Users", {"schemas": ["urn:scim:schemas:core:1.0"], "userName": "a"})
+
+    assert created.status_code == 201
+    assert created.json["schemas"] == [okta.USER_SCHEMA, "urn:scim:schemas:core:1.0"]
+
+
+@pytest.mark.parametrize(
+    "oddity",
+    [
+        {"profileUrl": ""},
+        {"externalId": ""},
+        {"photos": [{"value": "", "type": "photo"}]},
+        {"roles": ["engineer"]},
+        {"roles": "engineer"},
+        {"externalId": 42},
+        {"title": 7},
+        {okta.ENTERPRISE: {"employeeNumber": 42, "manager": "bare-id"}},
+        {"groups": "a"},
+        {"groups": ["a"]},
+        {"meta": "a"},
+        {"id": 5},
+        {"addresses": None},
+        {"active": "True"},
+    ],
+)
+def test_an_odd_template_does_not_keep_somebody_out(acme: Tenant, oddity: dict[str, Any]) -> None:
+    body = {**okta.user(), **oddity}
+
+    assert acme.scim("POST", "/Users", body).status_code == 201
+
+
+def test_two_people_without_an_external_id_do_not_meet(acme: Tenant) -> None:
+    for name in ("a.a", "b.b"):
+        assert acme.scim("POST", "/Users", okta.user(name, externalId="")).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("operations", "expected"),
+    [
+        ([{"op": "Replace", "path": "active", "value": "False"}], {"active": False}),
+        ([{"op": "Replace", "path": 'emails[type eq "work"].value', "value": "n@x.example"}], {}),
+        ([{"op": "Add", "path": 'phoneNumbers[type eq "mobile"].value', "value": "+1"}], {}),
+        ([{"op": "Add", "path": f"{okta.ENTERPRISE}:manager", "value": "m1"}], {}),
+        ([{"op": "replace", "value": {okta.ENTERPRISE: {"department": "T", "manager": "m1"}}}], {}),
+        ([{"op": "replace", "path": okta.ENTERPRISE, "value": {"department": "T", "manager": "m1"}}], {}),
+        ([{"op": "replace", "value": {"name.givenName": "N", f"{okta.ENTERPRISE}:department": "T"}}], {}),
+        ([{"op": "replace", "value": {"groups": [], "meta": {}, "title": "x"}}], {"title": "x"}),
+        ([{"op": "add", "value": {"active": False}}], {"active": False}),
+        ([{"op": "replace", "path": "title", "value": None, "name": "ignored"}], {}),
+        ([], {}),
+    ],
+)
+def test_patches_of_entra_okta_and_others_are_understood(
+    acme: Tenant, operations: list[dict[str, Any]], expected: dict[str, Any]
+) -> None:
+    user_id = acme.scim("POST", "/Users", okta.user()).json["id"]
+
+    response = acme.scim("PATCH", f"/Users/{user_id}", okta.patch(*operations))
+
+    assert response.status_code == 200, response.text
+    assert {name: response.json[name] for name in expected} == expected
+
+
+def test_a_managers_removal_in_entras_words_removes_the_manager(acme: Tenant) -> None:
+    user_id = acme.scim("POST", "/Users", okta.user(**{okta.ENTERPRISE: {"manager": "m1", "department": "D"}})).json[
+        "id"
+    ]
+
+    for value in ("", {"value": ""}):
+        removal = {"op": "replace", "path": f"{okta.ENTERPRISE}:manager", "value": value}
+        assert acme.scim("PATCH", f"/Users/{user_id}", okta.patch(removal)).status_code == 200
+
+    assert acme.scim("GET", f"/Users/{user_id}").json[okta.ENTERPRISE] == {"department": "D"}
+
+
+BADGES = "urn:acme:2.0:User"
+
+
+@pytest.mark.parametrize(
+    ("operation", "expected"),
+    [
+        ({"op": "replace", "path": f"{BADGES}:badge", "value": 8}, {BADGES: {"badge": 8, "tags": ["a"]}}),
+        ({"op": "replace", "value": {f"{BADGES}:badge": 8}}, {BADGES: {"badge": 8, "tags": ["a"]}}),
+        ({"op": "replace", "value": {BADGES: {"badge": 8}}}, {BADGES: {"badge": 8, "tags": ["a"]}}),
+        ({"op": "add", "path": f"{BADGES}:tags", "value": ["a", "b"]}, {BADGES: {"badge": 7, "tags": ["a", "b"]}}),
+        ({"op": "remove", "path": f"{BADGES}:badge"}, {BADGES: {"tags": ["a"]}}),
+        ({"op": "replace", "path": f"{BADGES}:badge", "value": None}, {BADGES: {"tags": ["a"]}}),
+        ({"op": "remove", "path": BADGES}, {BADGES: None}),
+        ({"op": "add", "path": "urn:new:1.0:User:x", "value": 1}, {"urn:new:1.0:User": {"x": 1}}),
+        ({"op": "replace", "path": "custom.a", "value": 2}, {"custom": {"a": 2}}),
+        ({"op": "replace", "path": "CUSTOM", "value": "plain"}, {"custom": "plain"}),
+        ({"op": "add", "value": {"brandNew": True}}, {"brandNew": True}),
+    ],
+)
+def test_what_no_schema_declares_is_kept_and_can_be_patched(
+    acme: Tenant, operation: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    sent = okta.user(custom={"a": 1}, **{BADGES: {"badge": 7, "tags": ["a"]}})
+    user = acme.scim("POST", "/Users", sent).json
+
+    response = acme.scim("PATCH", f"/Users/{user['id']}", okta.patch(operation))
+
+    assert response.status_code == 200, response.text
+    got = acme.scim("GET", f"/Users/{user['id']}").json
+    assert {name: got.get(name) for name in expected} == expected
+    assert got["meta"]["version"] != user["meta"]["version"]
+    assert acme.scim("PATCH", f"/Users/{user['id']}", okta.patch(operation)).json["meta"] == got["meta"]
+
+
+@pytest.mark.parametrize(
+    "path", ["nowhere", "name.nowhere", f"{okta.USER_SCHEMA}:nowhere", "emails[nowhere eq 1].value"]
+)
+def test_a_path_that_leads_nowhere_is_refused(acme: Tenant, path: str) -> None:
+    user = acme.scim("POST", "/Users", okta.user()).json
+
+    response = acme.scim("PATCH", f"/Users/{user['id']}", okta.patch({"op": "replace", "path": path, "value": "x"}))
+
+    assert response.status_code == 400
+    assert response.json["scimType"] in ("invalidPath", "invalidFilter")
+    assert acme.scim("GET", f"/Users/{user['id']}").json == user
+
+
+def test_errors_do_not_show_the_works_of_a_library(acme: Tenant) -> None:
+    user_id = acme.scim("POST", "/Users", okta.user()).json["id"]
+
+    response = acme.scim("PATCH", f"/Users/{user_id}", okta.patch({"op": "replace", "path": "title", "value": []}))
+
+    assert "pydantic" not in response.text and "validation error" not in response.text
+
+
+@pytest.mark.parametrize("attribute", ["userName", "externalId"])
+def test_names_too_long_for_an_index_are_refused(acme: Tenant, attribute: str) -> None:
+    response = acme.scim("POST", "/Users", okta.user(**{attribute: "x" * 3000}))
+
+    assert (response.status_code, response.json["scimType"]) == (400, "invalidValue")
+
+
+@pytest.mark.parametrize("query", ["startIndex=" + "9" * 30, "sortBy=userName", "cursor=", "sortOrder=sideways"])
+def test_odd_and_unannounced_parameters_do_no_harm(acme: Tenant, query: str) -> None:
+    assert acme.scim("GET", f"/Users?{query}").status_code == 200
+
+
+@pytest.mark.parametrize("text", ["\\ud800", "\\u0000", "\\uDFFF"])
+def test_text_that_no_database_holds_is_refused_in_filters_and_paths(acme: Tenant, text: str) -> None:
+    user_id = acme.scim("POST", "/Users", okta.user()).json["id"]
+
+    for path, expression in (("/Users", f'userName eq "{text}"'), ("/Groups", f'members eq "{text}"')):
+        assert acme.scim("GET", path, query_string={"filter": expression}).status_code == 400
+    for target in (f'roles[value eq "{text}"].display', f'emails[type eq "{text}"].value'):
+        change = okta.patch({"op": "add", "path": target, "value": "x"})
+        assert acme.scim("PATCH", f"/Users/{user_id}", change).status_code == 400
+
+
+def test_entra_finds_somebody_by_an_address_of_one_type(acme: Tenant) -> None:
+    acme.scim("POST", "/Users", okta.user())
+
+    def found(expression: str) -> int:
+        return int(acme.scim("GET", "/Users", query_string={"filter": expression}).json["totalResults"])
+
+    assert found('emails[type eq "work"].value eq "Nadia.Petrov@acme.example"') == 1
+    assert found('emails[type eq "home"].value eq "nadia.petrov@acme.example"') == 0

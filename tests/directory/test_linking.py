@@ -1,9 +1,12 @@
 """One person in two directories: each sees its own resource, and neither takes over or reads the person elsewhere."""
 
+from dataclasses import replace
 from typing import Any
 
 from flask import Flask
 
+from database import db
+from organizations.secret_keys import make_secret_key
 from tests import okta
 from tests.conftest import Tenant
 from tests.events import event_types, events_of
@@ -82,17 +85,30 @@ def test_an_email_of_somebody_elsewhere_cannot_be_claimed_by_a_change(acme: Tena
     assert person(acme, victim)["user"]["email_address"] == "nadia.petrov@acme.example"
 
 
+def scoped(app: Flask, tenant: Tenant) -> Tenant:
+    """The same organization with a secret key that opens nothing else."""
+    with app.app_context(), db.unit_of_work() as session:
+        key = make_secret_key(session, "scoped", organization_id=tenant.organization_id)[1]
+    return replace(tenant, secret_key=key)
+
+
 def test_what_one_directory_says_of_a_person_is_not_shown_to_another(app: Flask, acme: Tenant, globex: Tenant) -> None:
+    globex = scoped(app, globex)
     mapping = {f"{okta.ENTERPRISE}.department": "public_metadata.department"}
     path = f"/organizations/{acme.organization_id}/scim/attribute-mappings"
     assert acme.api("PUT", path, {"mapping": mapping}).status_code == 200
-    user_id = create(acme, **{okta.ENTERPRISE: {"department": "Secret Projects"}})
-    create(globex, externalId="g-1")
+    user_id = create(acme, nickName="Nad", **{okta.ENTERPRISE: {"department": "Secret Projects"}})
+    create(globex, externalId="g-1", name={"givenName": "N.", "familyName": "P."})
 
     assert person(acme, user_id)["user"]["public_metadata"] == {"department": "Secret Projects"}
     seen = person(globex, user_id)["user"]
-    assert (seen["public_metadata"], seen["external_id"]) == ({}, None)
-    assert "Secret Projects" not in str(events_of(app, globex.organization_id))
+    hidden = ("public_metadata", "external_id", "first_name", "last_name", "managed_by_organization_id")
+    assert [seen[name] for name in hidden] == [{}, None, None, None, None]
+    (event,) = events_of(app, globex.organization_id)
+    told = event["data"]["user"]
+    assert [told[name] for name in hidden] == [{}, "g-1", "N.", "P.", None]
+    for secret in ("Secret Projects", "Nadia", acme.organization_id):
+        assert secret not in str(event)
 
 
 def test_leaving_one_organization_keeps_the_person_in_the_other(app: Flask, acme: Tenant, globex: Tenant) -> None:
@@ -107,18 +123,68 @@ def test_leaving_one_organization_keeps_the_person_in_the_other(app: Flask, acme
     assert event_types(app, globex.organization_id) == ["scimUser.provisioned"]
 
 
-def test_a_directory_that_let_somebody_go_has_no_say_any_more(acme: Tenant, globex: Tenant) -> None:
+RENAME = okta.patch({"op": "replace", "path": "name.givenName", "value": "Renamed"})
+
+
+def test_a_directory_that_let_somebody_go_has_no_say_while_others_have_the_person(acme: Tenant, globex: Tenant) -> None:
     user_id = create(acme)
     create(globex, externalId="g-1")
     acme.scim("PATCH", f"/Users/{user_id}", okta.set_active(False))
 
-    rename = okta.patch({"op": "replace", "path": "name.givenName", "value": "Renamed"})
-    acme.scim("PATCH", f"/Users/{user_id}", rename)
+    acme.scim("PATCH", f"/Users/{user_id}", RENAME)
+
     assert person(globex, user_id)["user"]["first_name"] == "Nadia"
 
-    globex.scim("PATCH", f"/Users/{user_id}", rename)
-    assert person(globex, user_id)["user"]["first_name"] == "Renamed"
-    assert person(globex, user_id)["user"]["managed_by_organization_id"] == globex.organization_id
+
+def test_somebody_inactive_elsewhere_is_not_taken_over(acme: Tenant, globex: Tenant) -> None:
+    user_id = create(acme)
+    acme.scim("PATCH", f"/Users/{user_id}", okta.set_active(False))
+    create(globex, externalId="g-1")
+    takeover = {"emails": [{"value": ATTACKER, "primary": True}], "name.givenName": "Mallory"}
+    globex.scim("PATCH", f"/Users/{user_id}", okta.patch({"op": "replace", "value": takeover}))
+
+    acme.scim("PATCH", f"/Users/{user_id}", okta.set_active(True))
+
+    user = person(acme, user_id)["user"]
+    assert (user["email_address"], user["first_name"]) == ("nadia.petrov@acme.example", "Nadia")
+    assert user["managed_by_organization_id"] == acme.organization_id
+
+
+def test_somebody_deleted_elsewhere_is_managed_by_whoever_has_them_now(acme: Tenant, globex: Tenant) -> None:
+    user_id = create(acme)
+    create(globex, externalId="g-1")
+    acme.scim("DELETE", f"/Users/{user_id}")
+
+    globex.scim("PATCH", f"/Users/{user_id}", RENAME)
+
+    user = person(globex, user_id)["user"]
+    assert (user["first_name"], user["managed_by_organization_id"]) == ("Renamed", globex.organization_id)
+
+
+def test_a_new_manager_learns_nothing_of_what_the_former_one_kept(app: Flask, acme: Tenant, globex: Tenant) -> None:
+    path = f"/organizations/{acme.organization_id}/scim/attribute-mappings"
+    acme.api("PUT", path, {"mapping": {"title": "public_metadata.salary_band"}})
+    user_id = create(acme, title="band 7")
+    acme.scim("DELETE", f"/Users/{user_id}")
+
+    create(globex, externalId="g-1")
+
+    assert person(globex, user_id)["user"]["public_metadata"] == {}
+    assert "band 7" not in str(events_of(app, globex.organization_id))
+    assert "00unadia" not in str(events_of(app, globex.organization_id))
+
+
+def test_a_tombstone_does_not_bring_back_somebody_who_goes_by_anothers_address(acme: Tenant, globex: Tenant) -> None:
+    user_id = create(acme)
+    acme.scim("DELETE", f"/Users/{user_id}")
+    create(globex, externalId="g-1")
+    moved = [{"value": ATTACKER, "primary": True}]
+    globex.scim("PATCH", f"/Users/{user_id}", okta.patch({"op": "replace", "path": "emails", "value": moved}))
+
+    again = create(acme)
+
+    assert again != user_id
+    assert person(acme, again)["user"]["email_address"] == "nadia.petrov@acme.example"
 
 
 def test_the_person_is_gone_when_no_membership_is_left(acme: Tenant, globex: Tenant) -> None:

@@ -25,7 +25,7 @@ def test_it_shows_name_address_role_and_where_the_role_comes_from(
     page = acme_admin.get("/organization/members")
     rows = page.rows()
     assert rows[0].startswith("U u.nique Member Default role Admins")
-    assert rows[1].startswith("L Lena lena@globex.example Member Default role Directory Membership only")
+    assert rows[1].startswith("L lena@globex.example Member Default role Directory Membership only")
     assert rows[2].startswith("M Mona mona@acme.example Admin Attribute mapping Admins")
     assert rows[3].startswith("AL Ada Lovelace ada@acme.example Member Default role Directory ")
     assert rows[4].startswith("FA First Admin You admin Admin Set by hand Admins")

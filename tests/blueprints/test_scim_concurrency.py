@@ -1,0 +1,149 @@
+"""Requests at the same moment, on both databases: each is answered, none is lost, and nobody gets stuck."""
+
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from tests import okta
+from tests.conftest import Tenant
+from tests.events import events_of
+
+SEED_ROLE = '{{ value | downcase | replace: "admins", "org:admin" | default: "org:member" }}.organization_role'
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    url: str = request.getfixturevalue(f"fresh_{request.param}_url")
+    return url
+
+
+def at_once(calls: list[Callable[[], Any]]) -> list[int]:
+    """Make all calls from threads of their own; return the statuses."""
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return [future.result().status_code for future in [pool.submit(call) for call in calls]]
+
+
+def own(tenant: Tenant) -> Tenant:
+    """The same organization with a client of its own, as a thread needs it."""
+    return replace(tenant, client=tenant.client.application.test_client())
+
+
+def call(tenant: Tenant, method: str, path: str, body: Any = None) -> Callable[[], Any]:
+    mine = own(tenant)
+    return lambda: mine.scim(method, path, body)
+
+
+def create(tenant: Tenant, name: str = "nadia.petrov") -> str:
+    return str(tenant.scim("POST", "/Users", okta.user(name)).json["id"])
+
+
+def test_one_of_many_who_create_the_same_person_wins(acme: Tenant) -> None:
+    statuses = at_once([call(acme, "POST", "/Users", okta.user()) for _ in range(6)])
+
+    assert Counter(statuses) == {201: 1, 409: 5}
+    assert acme.scim("GET", "/Users").json["totalResults"] == 1
+
+
+def test_two_organizations_that_meet_the_same_person_share_the_person(acme: Tenant, globex: Tenant) -> None:
+    for number in range(5):
+        body = okta.user(f"person.n{number}")
+        assert at_once([call(t, "POST", "/Users", body) for t in (acme, globex)]) == [201, 201]
+
+    def ids(tenant: Tenant) -> set[str]:
+        return {user["id"] for user in tenant.scim("GET", "/Users").json["Resources"]}
+
+    assert ids(acme) == ids(globex)
+
+
+def test_members_added_by_many_requests_are_all_there(app: Flask, acme: Tenant) -> None:
+    people = [create(acme, f"person.n{number}") for number in range(12)]
+    group = acme.scim("POST", "/Groups", okta.group("Everybody")).json["id"]
+    adds = [okta.patch({"op": "add", "path": "members", "value": [{"value": person}]}) for person in people]
+
+    statuses = at_once([call(acme, "PATCH", f"/Groups/{group}", add) for add in adds])
+
+    assert set(statuses) == {200}
+    assert {m["value"] for m in acme.scim("GET", f"/Groups/{group}").json["members"]} == set(people)
+
+
+def test_changes_of_different_attributes_are_all_kept(acme: Tenant) -> None:
+    user_id = create(acme)
+    attributes = ["title", "nickName", "userType", "locale", "timezone", "preferredLanguage"]
+    changes = [okta.patch({"op": "replace", "path": name, "value": f"x-{name}"}) for name in attributes]
+
+    statuses = at_once([call(acme, "PATCH", f"/Users/{user_id}", change) for change in changes])
+
+    assert set(statuses) == {200}
+    got = acme.scim("GET", f"/Users/{user_id}").json
+    assert {name: got[name] for name in attributes} == {name: f"x-{name}" for name in attributes}
+
+
+def test_of_writers_who_expect_the_same_version_one_wins(acme: Tenant) -> None:
+    user_id = create(acme)
+    etag = acme.scim("GET", f"/Users/{user_id}").headers["ETag"]
+
+    def write(tenant: Tenant, number: int) -> Callable[[], Any]:
+        change = okta.patch({"op": "replace", "path": "title", "value": f"writer {number}"})
+        return lambda: tenant.scim("PATCH", f"/Users/{user_id}", change, headers={"If-Match": etag})
+
+    assert Counter(at_once([write(own(acme), number) for number in range(5)])) == {200: 1, 412: 4}
+
+
+def test_groups_and_people_changed_together_never_block_each_other(app: Flask, acme: Tenant, globex: Tenant) -> None:
+    for tenant in (acme, globex):
+        path = f"/organizations/{tenant.organization_id}/scim/attribute-mappings"
+        assert tenant.api("PUT", path, {"mapping": {"groups[0].value": SEED_ROLE}}).status_code == 200
+    people = [create(acme, f"person.n{number}") for number in range(6)]
+    for number in range(6):
+        create(globex, f"person.n{number}")
+    groups = {t.organization_id: t.scim("POST", "/Groups", okta.group("Admins")).json["id"] for t in (acme, globex)}
+
+    calls = []
+    for round_ in range(6):
+        members = people if round_ % 2 else people[::-1][:3]
+        for tenant in (acme, globex):
+            calls.append(
+                call(tenant, "PUT", f"/Groups/{groups[tenant.organization_id]}", okta.group("Admins", *members))
+            )
+        title = okta.patch({"op": "replace", "path": "title", "value": f"round {round_}"})
+        calls += [call(acme, "PATCH", f"/Users/{person}", title) for person in people[:2]]
+    statuses = at_once(calls)
+
+    assert set(statuses) == {200}
+    for tenant in (acme, globex):
+        sequences = [event["sequence"] for event in events_of(app, tenant.organization_id, "scim")]
+        assert len(sequences) == len(set(sequences))
+
+
+def test_whoever_two_organizations_delete_at_once_is_gone(acme: Tenant, globex: Tenant) -> None:
+    for number in range(5):
+        user_id = create(acme, f"person.n{number}")
+        assert create(globex, f"person.n{number}") == user_id
+
+        assert at_once([call(t, "DELETE", f"/Users/{user_id}") for t in (acme, globex)]) == [204, 204]
+
+        path = f"/organizations/{acme.organization_id}/memberships?include=deleted&limit=200"
+        (user,) = [m["user"] for m in acme.api("GET", path).json["data"] if m["user"]["id"] == user_id]
+        assert user["active"] is False and user["deleted_at"] is not None
+
+
+def test_a_role_is_gone_whatever_is_written_while_the_group_is_left(acme: Tenant) -> None:
+    path = f"/organizations/{acme.organization_id}/scim/attribute-mappings"
+    acme.api("PUT", path, {"mapping": {"groups[0].value": SEED_ROLE}})
+    user_id = create(acme)
+    group = acme.scim("POST", "/Groups", okta.group("Admins", user_id)).json["id"]
+    leave = okta.patch({"op": "remove", "path": f'members[value eq "{user_id}"]'})
+    join = okta.patch({"op": "add", "path": "members", "value": [{"value": user_id}]})
+
+    for round_ in range(5):
+        acme.scim("PATCH", f"/Groups/{group}", join)
+        title = okta.patch({"op": "replace", "path": "title", "value": f"round {round_}"})
+        calls = [call(acme, "PATCH", f"/Users/{user_id}", title), call(acme, "PATCH", f"/Groups/{group}", leave)]
+        assert at_once(calls) == [200, 200]
+        memberships = acme.api("GET", f"/organizations/{acme.organization_id}/memberships").json["data"]
+        assert next(m["role"] for m in memberships if m["user"]["id"] == user_id) == "org:member"
