@@ -89,7 +89,7 @@ class Settings:
             web_concurrency=env.get("WEB_CONCURRENCY", "2", _at_least_one),
             worker_concurrency=env.get("WORKER_CONCURRENCY", "2", _at_least_one),
             scim_rate_limit=env.get("SCIM_RATE_LIMIT", "100 per second", _rate),
-            failed_auth_rate_limit=env.get("FAILED_AUTH_RATE_LIMIT", "60 per minute", _rate),
+            failed_auth_rate_limit=env.get("FAILED_AUTH_RATE_LIMIT", "300 per minute", _rate),
             webhook_allow_http=env.get("WEBHOOK_ALLOW_HTTP", "0", _flag),
             webhook_allowed_networks=env.get("WEBHOOK_ALLOWED_NETWORKS", "", _networks),
             sweep_seconds=env.get("SWEEP_SECONDS", "5", _positive_seconds),
