@@ -88,8 +88,7 @@ def _is_somebody_elses(session: Session, directory: Directory, tombstone: Direct
 
 def _new_row(session: Session, directory: Directory, resource: UserResource, mapped: Mapped) -> DirectoryUser:
     """Return a directory user for somebody whom this directory does not know by name."""
-    email = mapped.fields.get("email_address")
-    user = find_or_make_user(session, directory, fold(email) if email else None)
+    user = find_or_make_user(session, directory, mapped.fields.get("email_address"))
     row = session.get(DirectoryUser, (directory.organization_id, user.id), with_for_update={"key_share": True})
     if row is not None and row.deleted_at is None:
         same_name = row.user_name_key == resource.user_name_key

@@ -11,15 +11,19 @@ from sqlalchemy.orm import Session
 
 from clock import now_ms
 from directory.directories import Directory
+from folding import fold
 from ids import new_id
 from models import DirectoryUser, OrganizationMembership, User
 
 
-def find_or_make_user(session: Session, directory: Directory, email_key: str | None) -> User:
+def find_or_make_user(session: Session, directory: Directory, email_address: str | None) -> User:
     """Return the person of an e-mail address, or a new one; a new one is not active before it is admitted.
 
-    The row is locked until the end of the transaction.
+    The row is locked until the end of the transaction. A new one has its address
+    from the start, so that of two directories which meet somebody at the same
+    moment one is refused by the database, tries again, and finds the person.
     """
+    email_key = fold(email_address) if email_address else None
     if email_key is not None:
         user = session.scalar(select(User).where(User.email_key == email_key).with_for_update(key_share=True))
         if user is not None:
@@ -27,6 +31,8 @@ def find_or_make_user(session: Session, directory: Directory, email_key: str | N
     now = now_ms()
     user = User(
         id=new_id("user"),
+        email_address=email_address,
+        email_key=email_key,
         active=False,
         public_metadata={},
         managed_by_organization_id=directory.organization_id,

@@ -50,7 +50,7 @@ def test_one_of_many_who_create_the_same_person_wins(acme: Tenant) -> None:
 
 
 def test_two_organizations_that_meet_the_same_person_share_the_person(acme: Tenant, globex: Tenant) -> None:
-    for number in range(5):
+    for number in range(12):
         body = okta.user(f"person.n{number}")
         assert at_once([call(t, "POST", "/Users", body) for t in (acme, globex)]) == [201, 201]
 
