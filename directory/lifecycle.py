@@ -47,10 +47,10 @@ def create_directory_user(session: Session, directory: Directory, resource: User
     # Whoever is new here was locked, or made, a moment ago.
     user = lock_user(session, row.user_id) if row.version > 1 else session.get_one(User, row.user_id)
     if row.active:
-        admit(session, directory, user, mapped)
-    write_profile(session, directory, user, mapped, active=row.active)
-    if row.active:
-        _record(session, directory, "scimUser.provisioned", user, mapped)
+        _provision(session, directory, user, mapped)
+    else:
+        write_profile(session, directory, user, mapped, active=False)
+        session.flush()
     return row
 
 
@@ -155,9 +155,7 @@ def change_directory_user(
         write_profile(session, directory, user, mapped, active=True)
         _deprovision(session, directory, user, mapped)
     elif row.active and not was_active:
-        admit(session, directory, user, mapped)
-        write_profile(session, directory, user, mapped, active=True)
-        _record(session, directory, "scimUser.provisioned", user, mapped)
+        _provision(session, directory, user, mapped)
     else:
         changes = follow_directory(session, directory, user, mapped, active=row.active)
         if changes or not is_same:
@@ -254,7 +252,6 @@ def _write_emails(session: Session, row: DirectoryUser, keys: tuple[EmailKey, ..
                 type_key=type_key,
             )
         )
-    session.flush()
 
 
 def _forget_emails(session: Session, row: DirectoryUser, keys: tuple[EmailKey, ...]) -> bool:
@@ -266,6 +263,13 @@ def _forget_emails(session: Session, row: DirectoryUser, keys: tuple[EmailKey, .
         return False
     session.execute(delete(DirectoryUserEmail).where(*mine))
     return True
+
+
+def _provision(session: Session, directory: Directory, user: User, mapped: Mapped) -> None:
+    take_over_management(session, directory, user)
+    write_profile(session, directory, user, mapped, active=True)
+    admit(session, directory, user, mapped)
+    _record(session, directory, "scimUser.provisioned", user, mapped)
 
 
 def _deprovision(session: Session, directory: Directory, user: User, mapped: Mapped | None = None) -> None:

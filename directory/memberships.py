@@ -5,7 +5,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from clock import now_ms
 from directory.directories import Directory
-from directory.linking import is_member_elsewhere, take_over_management
+from directory.linking import is_member_elsewhere
 from directory.mapping import Mapped
 from directory.roles import first_role, follow_mapping
 from ids import new_id
@@ -46,7 +46,6 @@ def admit(session: Session, directory: Directory, user: User, mapped: Mapped) ->
             membership.deleted_at = None
             membership.updated_at = now
         follow_mapping(session, directory, membership, mapped)
-    take_over_management(session, directory, user)
     user.active, user.deleted_at, user.updated_at = True, None, now
     session.flush()
     return membership

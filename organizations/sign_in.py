@@ -158,6 +158,7 @@ def end_sessions(session: Session, organization_id: str, user_id: str) -> None:
             BrowserSession.ended_at.is_(None),
         )
         .values(ended_at=now)
+        .execution_options(synchronize_session=False)
     )
     session.execute(
         update(SignInLink)
@@ -167,4 +168,5 @@ def end_sessions(session: Session, organization_id: str, user_id: str) -> None:
             SignInLink.used_at.is_(None),
         )
         .values(used_at=now)
+        .execution_options(synchronize_session=False)
     )
