@@ -13,7 +13,7 @@ from tests import okta
 from tests.conftest import Tenant
 from tests.events import events_of
 
-SEED_ROLE = '{{ value | downcase | replace: "admins", "org:admin" | default: "org:member" }}.organization_role'
+ROLE_BY_GROUP = '{{ value | downcase | replace: "admins", "org:admin" | default: "org:member" }}.organization_role'
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -97,7 +97,7 @@ def test_of_writers_who_expect_the_same_version_one_wins(acme: Tenant) -> None:
 def test_groups_and_people_changed_together_never_block_each_other(app: Flask, acme: Tenant, globex: Tenant) -> None:
     for tenant in (acme, globex):
         path = f"/organizations/{tenant.organization_id}/scim/attribute-mappings"
-        assert tenant.api("PUT", path, {"mapping": {"groups[0].value": SEED_ROLE}}).status_code == 200
+        assert tenant.api("PUT", path, {"mapping": {"groups[0].value": ROLE_BY_GROUP}}).status_code == 200
     people = [create(acme, f"person.n{number}") for number in range(6)]
     for number in range(6):
         create(globex, f"person.n{number}")
@@ -134,7 +134,7 @@ def test_whoever_two_organizations_delete_at_once_is_gone(acme: Tenant, globex: 
 
 def test_a_role_is_gone_whatever_is_written_while_the_group_is_left(acme: Tenant) -> None:
     path = f"/organizations/{acme.organization_id}/scim/attribute-mappings"
-    acme.api("PUT", path, {"mapping": {"groups[0].value": SEED_ROLE}})
+    acme.api("PUT", path, {"mapping": {"groups[0].value": ROLE_BY_GROUP}})
     user_id = create(acme)
     group = acme.scim("POST", "/Groups", okta.group("Admins", user_id)).json["id"]
     leave = okta.patch({"op": "remove", "path": f'members[value eq "{user_id}"]'})

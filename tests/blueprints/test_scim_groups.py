@@ -15,7 +15,7 @@ from tests.conftest import Tenant
 from tests.events import event_types, events_of
 
 EXPRESSION = '{{ value | downcase | replace: "admins", "org:admin" | default: "org:member" }}'
-SEED_MAPPING = {"groups[0].value": f"{EXPRESSION}.organization_role"}
+ROLES_BY_GROUP = {"groups[0].value": f"{EXPRESSION}.organization_role"}
 
 
 @pytest.fixture
@@ -152,9 +152,9 @@ def test_group_events_say_who_joined_and_left(app: Flask, acme: Tenant, people: 
     ]
 
 
-def test_the_seeds_recipe_gives_roles_from_pushed_groups(app: Flask, acme: Tenant, people: list[str]) -> None:
+def test_the_walkthroughs_recipe_gives_roles_from_pushed_groups(app: Flask, acme: Tenant, people: list[str]) -> None:
     path = f"/organizations/{acme.organization_id}/scim/attribute-mappings"
-    assert acme.api("PUT", path, {"mapping": SEED_MAPPING}).status_code == 200
+    assert acme.api("PUT", path, {"mapping": ROLES_BY_GROUP}).status_code == 200
     assert role_of(acme, people[0]) == "org:member"
 
     group_id = make_group(acme, "Admins", people[0])
@@ -169,7 +169,7 @@ def test_the_seeds_recipe_gives_roles_from_pushed_groups(app: Flask, acme: Tenan
 
 
 def test_a_renamed_or_deleted_group_changes_the_roles_of_its_members(acme: Tenant, people: list[str]) -> None:
-    acme.api("PUT", f"/organizations/{acme.organization_id}/scim/attribute-mappings", {"mapping": SEED_MAPPING})
+    acme.api("PUT", f"/organizations/{acme.organization_id}/scim/attribute-mappings", {"mapping": ROLES_BY_GROUP})
     group_id = make_group(acme, "Nobodies", people[0])
 
     acme.scim("PATCH", f"/Groups/{group_id}", okta.patch({"op": "replace", "path": "displayName", "value": "Admins"}))
@@ -192,7 +192,7 @@ def test_an_unknown_role_falls_back_with_a_warning_and_never_fails_the_write(app
 
 
 def test_a_role_set_by_hand_stays_until_the_directory_changes_it(app: Flask, acme: Tenant, people: list[str]) -> None:
-    acme.api("PUT", f"/organizations/{acme.organization_id}/scim/attribute-mappings", {"mapping": SEED_MAPPING})
+    acme.api("PUT", f"/organizations/{acme.organization_id}/scim/attribute-mappings", {"mapping": ROLES_BY_GROUP})
     group_id = make_group(acme, "Admins", people[0])
     with app.app_context(), db.unit_of_work() as session:
         membership = get_membership(session, acme.organization_id, people[0])
@@ -253,7 +253,7 @@ def test_groups_that_a_body_carried_are_forgotten_with_the_person(acme: Tenant) 
 
 
 def test_an_okta_that_sends_back_the_groups_it_read_does_not_keep_a_role_alive(acme: Tenant, people: list[str]) -> None:
-    acme.api("PUT", f"/organizations/{acme.organization_id}/scim/attribute-mappings", {"mapping": SEED_MAPPING})
+    acme.api("PUT", f"/organizations/{acme.organization_id}/scim/attribute-mappings", {"mapping": ROLES_BY_GROUP})
     group_id = make_group(acme, "Admins", people[0])
     acme.scim("PUT", f"/Users/{people[0]}", {**acme.scim("GET", f"/Users/{people[0]}").json, "title": "x"})
 
@@ -263,7 +263,7 @@ def test_an_okta_that_sends_back_the_groups_it_read_does_not_keep_a_role_alive(a
 
 
 def test_the_last_admin_demoted_by_a_group_is_told_of(app: Flask, acme: Tenant, people: list[str]) -> None:
-    acme.api("PUT", f"/organizations/{acme.organization_id}/scim/attribute-mappings", {"mapping": SEED_MAPPING})
+    acme.api("PUT", f"/organizations/{acme.organization_id}/scim/attribute-mappings", {"mapping": ROLES_BY_GROUP})
     group_id = make_group(acme, "Admins", people[0])
     with app.app_context(), db.unit_of_work() as session:
         get_membership(session, acme.organization_id, acme.admin_id).role = get_role(session, "org:member")
