@@ -14,11 +14,11 @@ help: ## Print this list
 run: $(VENV)/.installed ## Start everything on this machine; Ctrl-C stops it
 	@exec $(BIN)/flask --app app serve
 
-sign-in-link: $(VENV)/.installed ## Print a new one-time link to the pages
-	@$(BIN)/flask --app app sign-in-link
+sign-in-link: $(VENV)/.installed ## Print a new one-time link to the pages (organization=org_… where there are several)
+	@$(BIN)/flask --app app sign-in-link $(if $(organization),--organization $(organization))
 
-demo: $(VENV)/.installed ## Watch Okta provision an invented company, on a server of its own
-	@exec $(BIN)/flask --app app demo
+demo: $(VENV)/.installed ## Watch Okta provision an invented company, on a server of its own (keep=1 leaves it running)
+	@exec $(BIN)/flask --app app demo $(if $(keep),--keep)
 
 test: $(VENV)/.installed-dev ## Run every test
 	$(BIN)/pytest

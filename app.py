@@ -29,7 +29,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.url_map.merge_slashes = (
         False  # IdPs add slashes; a redirect would lose their POST, so SCIM paths are mended in place
     )
-    app.wsgi_app = ProxyFix(scim.MendSlashes(app.wsgi_app), x_for=0)  # type: ignore[method-assign]
+    app.wsgi_app = ProxyFix(scim.MendSlashes(app.wsgi_app), x_for=0, x_host=0)  # type: ignore[method-assign]
 
     app.json.sort_keys = False  # type: ignore[attr-defined]  # objects read as they are documented
     app.json.ensure_ascii = False  # type: ignore[attr-defined]

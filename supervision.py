@@ -59,12 +59,14 @@ class _Kept:
 class Supervisor:
     """Runs programs until SIGINT, SIGTERM or SIGHUP.
 
-    ``announce`` is called once, when every program was started and is ready.
+    ``announce`` is called once, when every program was started and is ready;
+    ``farewell`` when they are about to be ended, which takes some seconds.
     ``inherited`` are file descriptors that the programs keep open as well.
     """
 
     programs: Sequence[Program]
     announce: Callable[[], None] = lambda: None
+    farewell: Callable[[], None] = lambda: None
     inherited: tuple[int, ...] = ()
     _kept: list[_Kept] = field(init=False)
 
@@ -84,6 +86,7 @@ class Supervisor:
             while not _stop_asked(POLL_SECONDS):
                 self._tend()
         finally:
+            self.farewell()
             self._end_all()
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 

@@ -1,5 +1,9 @@
 """The activity log: what the IdP asked for, what became of it, and what its admin should know."""
 
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from clock import now_ms
@@ -37,3 +41,30 @@ def record_activity(
         )
     )
     session.flush()
+
+
+def list_activity(
+    session: Session, organization_id: str, *, limit: int, before: str | None = None
+) -> Sequence[DirectoryActivity]:
+    """Return one page of the log, the latest first; ``before`` is the id of the last one of the page before."""
+    query = select(DirectoryActivity).where(DirectoryActivity.organization_id == organization_id)
+    if before is not None:
+        query = query.where(DirectoryActivity.id < before)
+    return session.scalars(query.order_by(DirectoryActivity.id.desc()).limit(limit)).all()
+
+
+def activity_object(activity: DirectoryActivity) -> dict[str, Any]:
+    """Return a request of an IdP as the JSON API shows it."""
+    return {
+        "id": activity.id,
+        "object": "scim_activity",
+        "organization_id": activity.organization_id,
+        "scim_token_id": activity.token_id,
+        "method": activity.method,
+        "path": activity.path,
+        "status": activity.status,
+        "detail": activity.detail,
+        "warnings": activity.warnings,
+        "user_agent": activity.user_agent,
+        "occurred_at": activity.occurred_at,
+    }

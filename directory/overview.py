@@ -99,7 +99,7 @@ def _last_caller(session: Session, organization_id: str) -> str | None:
     query = (
         select(DirectoryActivity.user_agent)
         .where(DirectoryActivity.organization_id == organization_id)
-        .order_by(DirectoryActivity.occurred_at.desc())
+        .order_by(DirectoryActivity.id.desc())
         .limit(1)
     )
     return session.scalar(query)
@@ -111,7 +111,7 @@ def list_troubles(session: Session, organization_id: str, limit: int = SHOWN_TRO
     recent = (
         select(DirectoryActivity)
         .where(DirectoryActivity.organization_id == organization_id)
-        .order_by(DirectoryActivity.occurred_at.desc())
+        .order_by(DirectoryActivity.id.desc())
         .limit(RECENT_REQUESTS)
         .subquery()
     )

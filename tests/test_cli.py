@@ -21,6 +21,7 @@ from organizations.roles import MEMBER, get_role
 from organizations.scim_tokens import find_token_holder
 from organizations.secret_keys import find_key_holder
 from organizations.sign_in import find_signed_in, sign_in
+from serving import remember_address, served_address
 from tests.conftest import SECRET_KEY, Tenant, free_port
 
 LINK = re.compile(r"https://acme\.authn\.test/sign-in/(signin_[0-9A-Z]{40})\n")
@@ -235,3 +236,12 @@ def test_building_the_application_connects_to_nothing(environ: dict[str, str]) -
     create_app(Settings.from_environment(environ))
     opened = {path for path in Path("/proc/self/fd").iterdir() if path.exists()} - before
     assert not [path for path in opened if "socket" in str(path.readlink()) or ".db" in str(path.readlink())]
+
+
+def test_links_carry_the_address_of_the_server_that_runs_on_the_data(tmp_path: Path) -> None:
+    remember_address(tmp_path, "http://127.0.0.1:9000")
+
+    assert served_address(tmp_path, {}) == "http://127.0.0.1:9000"
+    for said in ({"PORT": "8000"}, {"PUBLIC_URL": "https://scim.example.com"}):
+        assert served_address(tmp_path, said) is None
+    assert served_address(tmp_path / "elsewhere", {}) is None

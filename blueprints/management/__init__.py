@@ -14,6 +14,7 @@ def authenticate() -> None:
 
 
 from blueprints.management import (  # noqa: E402  (the modules register their routes on bp)
+    activity,
     attribute_mappings,
     events,
     memberships,
@@ -24,6 +25,7 @@ from blueprints.management import (  # noqa: E402  (the modules register their r
 )
 
 __all__ = [
+    "activity",
     "attribute_mappings",
     "bp",
     "events",

@@ -55,9 +55,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_directory_activities")),
     )
     op.create_index(
-        op.f("ix_directory_activities_organization_id_occurred_at"),
+        op.f("ix_directory_activities_organization_id_id"),
         "directory_activities",
-        ["organization_id", "occurred_at"],
+        ["organization_id", "id"],
     )
     op.create_table(
         "directory_groups",

@@ -47,7 +47,7 @@ class Post:
 
     app: Flask
     now: int = field(default_factory=now_ms)
-    limits: Limits = field(default_factory=lambda: Limits(connect=0.5, total=0.5))
+    limits: Limits = field(default_factory=lambda: Limits(connect=2, total=2))
     options: dict[str, Any] = field(default_factory=dict)
 
     def later(self, milliseconds: int) -> "Post":

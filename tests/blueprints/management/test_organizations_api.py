@@ -120,3 +120,25 @@ def test_a_sign_in_link_is_made_for_a_member_only(app: Flask, acme: Tenant, glob
     assert made.json["url"].startswith("https://acme.authn.test/sign-in/")
     assert made.headers["Cache-Control"] == "no-store"
     assert acme.api("POST", path, {"user_id": globex.admin_id}).status_code == 404
+
+
+def test_the_activity_log_tells_what_was_written_and_what_was_refused_and_why(acme: Tenant, globex: Tenant) -> None:
+    acme.scim("POST", "/Users", okta.user(), headers={"User-Agent": "Okta SCIM Client 1.0.0"})
+    acme.scim("POST", "/Users", okta.user())
+    acme.scim("POST", "/Groups", okta.group("Team", "user_gone"))
+    path = "/organizations/{}/scim/activity"
+
+    log = acme.api("GET", path.format(acme.organization_id)).json["data"]
+
+    assert [(entry["method"], entry["path"], entry["status"]) for entry in log] == [
+        ("POST", "/scim/v2/Groups", 201),
+        ("POST", "/scim/v2/Users", 409),
+        ("POST", "/scim/v2/Users", 201),
+    ]
+    assert "left out" in log[0]["warnings"][0]
+    assert "userName" in log[1]["detail"]
+    assert log[2]["user_agent"] == "Okta SCIM Client 1.0.0"
+    first = acme.api("GET", path.format(acme.organization_id) + "?limit=2").json
+    rest = acme.api("GET", path.format(acme.organization_id) + f"?cursor={first['meta']['next_cursor']}").json
+    assert first["data"] + rest["data"] == log
+    assert globex.api("GET", path.format(globex.organization_id)).json["data"] == []

@@ -142,9 +142,9 @@ def test_while_the_directory_is_empty_the_page_says_how_people_come(
     acme: Any, acme_admin: Any, add_member: Callable[..., str]
 ) -> None:
     page = acme_admin.get("/organization/members")
-    assert "Nobody from your directory yet. Assign a person" in page.text
+    assert "Nobody from your directory is a member now. Assign a person" in page.text
     add_member(acme.organization_id, "Ada", "ada@acme.example", in_directory=True)
-    assert "Nobody from your directory yet" not in acme_admin.get("/organization/members").text
+    assert "Nobody from your directory is a member now" not in acme_admin.get("/organization/members").text
 
 
 @pytest.mark.parametrize("query", ["older_than=%00", "newer_than=x'--", "q=" + "a" * 5000, "older_than=&newer_than="])

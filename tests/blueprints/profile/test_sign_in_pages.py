@@ -46,7 +46,7 @@ def test_an_expired_link_says_what_to_do(app: Flask, visit: Callable[..., Any], 
         session.execute(update(SignInLink).values(expires_at=now_ms()))
     page = visit().get(f"/sign-in/{acme.sign_in_token}", 410)
     assert page.title.startswith("Error: ")
-    assert "Ask for a new link" in page.text and "flask --app app sign-in-link" in page.text
+    assert "Ask for a new link" in page.text and "make sign-in-link" in page.text
     assert not page.soup.select("form")
 
 
