@@ -1,0 +1,39 @@
+"""Bodies that only a real server meets: broken, cut off, or longer than they said."""
+
+import socket
+from collections.abc import Callable
+
+import pytest
+
+from tests.deployment.running import Running
+
+pytestmark = pytest.mark.slow
+
+
+def send(running: Running, path: str, token: str, body: bytes) -> str:
+    """Send a chunked body byte for byte, and return the beginning of the answer."""
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n"
+        "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    port = int(running.url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        connection.sendall(head.encode() + body)
+        connection.shutdown(socket.SHUT_WR)
+        return connection.recv(4096).decode()
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%s\r\n0\r\n\r\n" % (len(data), data)
+
+
+def test_a_broken_body_is_answered_as_a_mistake_of_its_sender(serve: Callable[..., Running]) -> None:
+    running = serve()
+    faces = [("/scim/v2/Users", running.printed("SCIM token")), ("/v1/organizations", running.printed("Secret key"))]
+
+    for path, token in faces:
+        assert send(running, path, token, b"zz\r\n").startswith("HTTP/1.1 400 ")
+        assert send(running, path, token, b"ff\r\n{").startswith("HTTP/1.1 400 ")
+        too_long = b'{"name": "' + b"a" * 1_200_000 + b'"}'
+        assert send(running, path, token, chunk(too_long)).startswith("HTTP/1.1 413 ")
+    assert send(running, "/scim/v2/Users", faces[0][1], chunk(b'{"userName": "chunky"}')).startswith("HTTP/1.1 201 ")
