@@ -1,6 +1,6 @@
 """Who is asking: the bearer of a SCIM token or of a secret key, found out once at the start of a request."""
 
-from flask import current_app, g, request
+from flask import g, request
 
 from clock import now_ms
 from database import db
@@ -114,8 +114,3 @@ def require_environment_key() -> None:
             long_message="Use a secret key of the whole environment for this call.",
             code="secret_key_scope",
         )
-
-
-def scim_limit() -> str:
-    """Return the rate that one SCIM token may use."""
-    return str(current_app.config["SCIM_RATE_LIMIT"])

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from models import AttributeMapping, Organization, OrganizationMembership, Role, ScimToken, SecretKey, User
+from models import AttributeMapping, Organization, OrganizationMembership, ScimToken, User
 
 JsonObject = dict[str, Any]
 
@@ -64,20 +64,6 @@ def _user_as_said(user: User, said: JsonObject) -> JsonObject:
     }
 
 
-def role_object(role: Role) -> JsonObject:
-    """Return a role."""
-    return {
-        "id": role.id,
-        "object": "role",
-        "key": role.key,
-        "name": role.name,
-        "permissions": role.permissions,
-        "is_default": role.is_default,
-        "created_at": role.created_at,
-        "updated_at": role.updated_at,
-    }
-
-
 def membership_object(membership: OrganizationMembership, *, seen_by: str | None = None) -> JsonObject:
     """Return a membership, with its user as ``seen_by`` may see it; ``role`` is the role's key."""
     return {
@@ -109,22 +95,6 @@ def scim_token_object(token: ScimToken, *, plaintext: str | None = None) -> Json
         "expires_at": token.expires_at,
         "last_used_at": token.last_used_at,
         "revoked_at": token.revoked_at,
-    }
-
-
-def secret_key_object(key: SecretKey, *, plaintext: str | None = None) -> JsonObject:
-    """Return a secret key; ``plaintext`` only in the answer that makes it."""
-    shown = {} if plaintext is None else {"secret": plaintext}
-    return {
-        "id": key.id,
-        "object": "secret_key",
-        "organization_id": key.organization_id,
-        "name": key.name,
-        "prefix": key.prefix,
-        **shown,
-        "created_at": key.created_at,
-        "last_used_at": key.last_used_at,
-        "revoked_at": key.revoked_at,
     }
 
 

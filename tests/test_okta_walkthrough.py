@@ -252,7 +252,7 @@ def test_what_okta_sent_can_be_seen_in_the_payload_of_a_webhook(app: Flask, acme
 
     (event,) = events_of(app, acme.organization_id)
     assert event["type"] == "scimUser.provisioned"
-    assert "public_metadata" in event["data"]["user"]
+    assert event["data"]["user"]["public_metadata"] == {"groups_seen": ["Admins"]}
 
 
 def test_more_than_the_limit_gets_429_rate_limited(environ: dict[str, str], request: pytest.FixtureRequest) -> None:
