@@ -29,7 +29,10 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.url_map.merge_slashes = (
         False  # IdPs add slashes; a redirect would lose their POST, so SCIM paths are mended in place
     )
-    app.wsgi_app = ProxyFix(scim.MendSlashes(app.wsgi_app), x_for=0, x_host=0)  # type: ignore[method-assign]
+    proxies = settings.trusted_proxies
+    app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+        scim.MendSlashes(app.wsgi_app), x_for=proxies, x_proto=max(1, proxies), x_host=0
+    )
 
     app.json.sort_keys = False  # type: ignore[attr-defined]  # objects read as they are documented
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
@@ -46,6 +49,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions["queue"] = Queue("webhooks", connection=app.extensions["redis"])
     app.extensions["secret_box"] = SecretBox(settings.secret_key)
     app.extensions["outbound_policy"] = OutboundPolicy(settings.webhook_allow_http, settings.webhook_allowed_networks)
+    app.extensions["last_swept_at"] = jobs.last_swept_at
     db.after_commit = jobs.announce_due_deliveries
 
     app.register_blueprint(health.bp)

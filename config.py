@@ -43,6 +43,7 @@ class Settings:
     host: str
     port: int
     public_url: str
+    trusted_proxies: int
     database_url: str
     redis_url: str
     embedded_redis: bool
@@ -82,6 +83,7 @@ class Settings:
             host=host,
             port=port,
             public_url=env.get("PUBLIC_URL", f"http://{shown_host}:{port}", _public_url),
+            trusted_proxies=env.get("TRUSTED_PROXIES", "0", _proxies),
             database_url=env.get("DATABASE_URL", f"sqlite:///{data_dir / 'authn_scim.db'}", _database_url),
             redis_url=redis_url or f"unix://{embedded_redis_socket(data_dir)}",
             embedded_redis=redis_url is None,
@@ -208,6 +210,12 @@ def _kept_secret_key(data_dir: Path) -> str:
 def _at_least_one(value: str) -> int:
     if not value.isascii() or not value.isdigit() or int(value) < 1:
         raise ValueError(f"{value!r} is no number of processes. Give 1 or more.")
+    return int(value)
+
+
+def _proxies(value: str) -> int:
+    if not value.isascii() or not value.isdigit() or int(value) > 9:
+        raise ValueError(f"{value!r} is no number of proxies. Give how many stand in front of the server, 0 to 9.")
     return int(value)
 
 

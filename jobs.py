@@ -40,6 +40,8 @@ QUIET_SECONDS = 5.0
 # How many endpoints one worker process sends to at the same time. They wait for receivers, so threads are enough.
 DRAINS_PER_WORKER = 32
 RECONNECT_SECONDS = 1.0
+# When a sweep last got through, in seconds since the epoch.
+SWEPT_AT = "authn-scim:swept-at"
 
 
 # -- Giving hints -----------------------------------------------------------------
@@ -229,10 +231,19 @@ def sweep_once() -> int:
     """
     with db.reading() as session:
         endpoint_ids = due_endpoints(session)
-    if not endpoint_ids:
-        return 0
     queue: Queue = current_app.extensions["queue"]
-    return announce(endpoint_ids, trust_marks=not queue.is_empty())
+    announced = announce(endpoint_ids, trust_marks=not queue.is_empty()) if endpoint_ids else 0
+    queue.connection.set(SWEPT_AT, str(time.time()))
+    return announced
+
+
+def last_swept_at() -> float | None:
+    """Return when any machine's sweep last got through, in seconds since the epoch; None when Redis knows of none.
+
+    :raises RedisError: When Redis does not answer.
+    """
+    value = current_app.extensions["queue"].connection.get(SWEPT_AT)
+    return None if value is None else float(value)
 
 
 def run_sweep(seconds: float) -> None:

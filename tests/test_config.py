@@ -44,6 +44,8 @@ def test_the_defaults_need_no_other_service(read: Read, tmp_path: Path) -> None:
         ("PUBLIC_URL", "acme.authn.sh", "is no web address"),
         ("PUBLIC_URL", "ftp://acme.authn.sh", "is no web address"),
         ("PUBLIC_URL", "https://acme.authn.sh/?x=1", "is no web address"),
+        ("TRUSTED_PROXIES", "one", "no number of proxies"),
+        ("TRUSTED_PROXIES", "-1", "0 to 9"),
         ("DATABASE_URL", "not a url", "no database URL"),
         ("DATABASE_URL", "mysql://host/name", "is not supported"),
         ("DATABASE_URL", "sqlite://", "SQLite needs a file"),

@@ -92,3 +92,28 @@ def test_failed_authentication_is_limited_per_address(environ: dict[str, str], r
 
     assert [attempt() for _ in range(5)] == [401, 401, 401, 429, 429]
     assert acme.scim("GET", "/Users").status_code == 200
+
+
+def test_behind_a_proxy_the_callers_are_told_apart(environ: dict[str, str], request: pytest.FixtureRequest) -> None:
+    environ.update(FAILED_AUTH_RATE_LIMIT="1 per minute", TRUSTED_PROXIES="1")
+    acme: Tenant = request.getfixturevalue("acme")
+
+    def attempt(forwarded_for: str) -> int:
+        headers = {"Authorization": "Bearer guess", "X-Forwarded-For": forwarded_for}
+        return int(acme.client.get("/scim/v2/Users", headers=headers).status_code)
+
+    assert [attempt("203.0.113.1"), attempt("203.0.113.2"), attempt("203.0.113.1")] == [401, 401, 429]
+    assert attempt("203.0.113.9, 203.0.113.1") == 429, "what the caller wrote itself is not believed"
+
+
+def test_without_a_proxy_nobody_names_an_address_of_their_own(
+    environ: dict[str, str], request: pytest.FixtureRequest
+) -> None:
+    environ["FAILED_AUTH_RATE_LIMIT"] = "1 per minute"
+    acme: Tenant = request.getfixturevalue("acme")
+
+    def attempt(forwarded_for: str) -> int:
+        headers = {"Authorization": "Bearer guess", "X-Forwarded-For": forwarded_for}
+        return int(acme.client.get("/scim/v2/Users", headers=headers).status_code)
+
+    assert [attempt("203.0.113.1"), attempt("203.0.113.2")] == [401, 429]
