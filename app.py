@@ -9,7 +9,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 import cli
 import jobs
-from blueprints import auth, errors, health, management, profile, scim
+from blueprints import auth, errors, health, logs, management, profile, scim
 from blueprints.limits import limiter
 from config import Settings
 from database import db
@@ -40,6 +40,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     db.init_app(app)
     migrate.init_app(app, db, directory=str(app.root_path + "/migrations"), render_as_batch=True)
     csrf.init_app(app)
+    logs.init_app(app, level=settings.log_level, as_json=settings.log_format == "json")
     errors.init_app(app)
     app.before_request(auth.identify_bearer)  # before the limiter, which counts under the bearer's name
     limiter.init_app(app)

@@ -55,6 +55,8 @@ class Settings:
     webhook_allow_http: bool
     webhook_allowed_networks: tuple[Network, ...]
     sweep_seconds: float
+    log_level: str
+    log_format: str
 
     @property
     def scim_endpoint_url(self) -> str:
@@ -95,6 +97,8 @@ class Settings:
             webhook_allow_http=env.get("WEBHOOK_ALLOW_HTTP", "0", _flag),
             webhook_allowed_networks=env.get("WEBHOOK_ALLOWED_NETWORKS", "", _networks),
             sweep_seconds=env.get("SWEEP_SECONDS", "5", _positive_seconds),
+            log_level=env.get("LOG_LEVEL", "warning", _one_of("debug", "info", "warning", "error")),
+            log_format=env.get("LOG_FORMAT", "text", _one_of("text", "json")),
         )
 
 
@@ -225,6 +229,15 @@ def _rate(value: str) -> str:
     except ValueError:
         raise ValueError(f'{value!r} is no rate. Write it as "100 per second".') from None
     return value
+
+
+def _one_of(*values: str) -> Callable[[str], str]:
+    def read(value: str) -> str:
+        if value.lower() not in values:
+            raise ValueError(f"{value!r} is none of {', '.join(values)}.")
+        return value.lower()
+
+    return read
 
 
 def _flag(value: str) -> bool:
