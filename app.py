@@ -9,7 +9,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 import cli
 import jobs
-from blueprints import auth, errors, health, logs, management, profile, scim
+from blueprints import auth, errors, health, logs, management, metrics, profile, scim
 from blueprints.limits import limiter
 from config import Settings
 from database import db
@@ -42,6 +42,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     csrf.init_app(app)
     logs.init_app(app, level=settings.log_level, as_json=settings.log_format == "json")
     errors.init_app(app)
+    metrics.init_app(app)
     app.before_request(auth.identify_bearer)  # before the limiter, which counts under the bearer's name
     limiter.init_app(app)
     app.extensions["redis"] = Redis.from_url(
@@ -54,10 +55,11 @@ def create_app(settings: Settings | None = None) -> Flask:
     db.after_commit = jobs.announce_due_deliveries
 
     app.register_blueprint(health.bp)
+    app.register_blueprint(metrics.bp)
     app.register_blueprint(scim.bp, url_prefix="/scim/v2")
     app.register_blueprint(management.bp, url_prefix="/v1")
     app.register_blueprint(profile.bp)
-    for blueprint in (scim.bp, management.bp, health.bp):
+    for blueprint in (scim.bp, management.bp, health.bp, metrics.bp):
         csrf.exempt(blueprint)  # bearer tokens are not sent by a browser on its own
 
     cli.init_app(app)
@@ -86,5 +88,6 @@ def flask_config(settings: Settings) -> dict[str, object]:
         "PUBLIC_URL": settings.public_url,
         "SCIM_ENDPOINT_URL": settings.scim_endpoint_url,
         "SCIM_RATE_LIMIT": settings.scim_rate_limit,
+        "METRICS_TOKEN": settings.metrics_token,
         "FAILED_AUTH_RATE_LIMIT": settings.failed_auth_rate_limit,
     }

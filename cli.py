@@ -31,6 +31,7 @@ from serving import (
     CannotServe,
     check_address,
     claim_data_directory,
+    counting_directory,
     programs,
     remember_address,
     served_address,
@@ -223,6 +224,8 @@ def serve_command() -> None:
         upgrade()
     db.engine.dispose()
     remember_address(settings.data_dir, settings.public_url)
+    if settings.metrics_token is not None:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(counting_directory(settings.data_dir))
     to_run = programs(
         host=settings.host,
         port=settings.port,

@@ -57,6 +57,7 @@ class Settings:
     sweep_seconds: float
     log_level: str
     log_format: str
+    metrics_token: str | None
 
     @property
     def scim_endpoint_url(self) -> str:
@@ -99,6 +100,7 @@ class Settings:
             sweep_seconds=env.get("SWEEP_SECONDS", "5", _positive_seconds),
             log_level=env.get("LOG_LEVEL", "warning", _one_of("debug", "info", "warning", "error")),
             log_format=env.get("LOG_FORMAT", "text", _one_of("text", "json")),
+            metrics_token=env.optional("METRICS_TOKEN", _metrics_token),
         )
 
 
@@ -228,6 +230,12 @@ def _rate(value: str) -> str:
         parse_rate(value)
     except ValueError:
         raise ValueError(f'{value!r} is no rate. Write it as "100 per second".') from None
+    return value
+
+
+def _metrics_token(value: str) -> str:
+    if len(value) < 16:
+        raise ValueError("it is shorter than 16 characters.")
     return value
 
 

@@ -27,6 +27,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from database import db
+from metrics import DRAINS_BROKEN_OFF, WEBHOOK_ATTEMPTS
 from webhooks.delivery import Carrier, deliver_due, due_endpoints
 from webhooks.events import DUE_ENDPOINTS
 
@@ -122,7 +123,9 @@ def drain(endpoint_id: str, stopping: Callable[[], bool] = lambda: False) -> int
         stopping=stopping,
         hints=QueueMarks(current_app.extensions["queue"].connection),
     )
-    return deliver_due(db, endpoint_id, carrier)
+    attempts = deliver_due(db, endpoint_id, carrier)
+    WEBHOOK_ATTEMPTS.inc(attempts)
+    return attempts
 
 
 class Drains:
@@ -150,6 +153,7 @@ class Drains:
         except Exception:
             # What was not recorded is still due; the claim runs out, and the sweep starts another drain.
             log.exception("sending to %s was broken off", endpoint_id)
+            DRAINS_BROKEN_OFF.inc()
         finally:
             self._places.release()
 

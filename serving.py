@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import shutil
 import socket
 import sys
 from collections.abc import Callable, Mapping
@@ -51,6 +52,14 @@ def served_address(data_dir: Path, environ: Mapping[str, str]) -> str | None:
     if any(environ.get(name) for name in ("PUBLIC_URL", "PUBLIC_URL_FILE", "HOST", "PORT")) or not path.exists():
         return None
     return path.read_text(encoding="utf-8").strip() or None
+
+
+def counting_directory(data_dir: Path) -> Path:
+    """Return the empty directory in which the processes of this machine count together (see ``metrics.py``)."""
+    path = data_dir / "metrics"
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(mode=0o700)
+    return path
 
 
 def check_address(host: str, port: int) -> None:

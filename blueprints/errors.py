@@ -82,7 +82,7 @@ def audience() -> str:
     """Return for whom an error of this request is rendered: ``scim``, ``api`` or ``page``."""
     if request.path == "/scim/v2" or request.path.startswith("/scim/"):
         return "scim"
-    return "api" if request.path.startswith(("/v1", "/healthz", "/readyz")) else "page"
+    return "api" if request.path.startswith(("/v1", "/healthz", "/readyz", "/metrics")) else "page"
 
 
 # -- Handlers ----------------------------------------------------------------

@@ -60,6 +60,7 @@ def test_the_defaults_need_no_other_service(read: Read, tmp_path: Path) -> None:
         ("WEBHOOK_ALLOW_HTTP", "yes", "neither 0 nor 1"),
         ("WEBHOOK_ALLOWED_NETWORKS", "10.0.0.0/33", "Give networks such as"),
         ("WEBHOOK_ALLOWED_NETWORKS", "10.0.0.1/8", "Give networks such as"),
+        ("METRICS_TOKEN", "short", "shorter than 16 characters"),
         ("LOG_LEVEL", "loud", "none of debug, info, warning, error"),
         ("LOG_FORMAT", "xml", "none of text, json"),
         ("SWEEP_SECONDS", "0", "no number of seconds"),
