@@ -6,6 +6,7 @@ container platforms. ``docs/settings.md`` lists all settings.
 
 import hashlib
 import os
+import re
 import secrets
 import tempfile
 from collections.abc import Callable, Mapping
@@ -25,6 +26,8 @@ Network = IPv4Network | IPv6Network
 
 # A Unix socket path longer than this is refused by the kernel (sun_path, 108 bytes with the final NUL).
 MAX_SOCKET_PATH = 100
+# RQ asks Redis who is connected, and that answer cannot be read when a path in it holds a space or an equals sign.
+SOCKET_PATH = re.compile(r"[\w./-]+", re.ASCII)
 
 
 class ConfigurationError(SystemExit):
@@ -138,9 +141,9 @@ class _Environment:
 
 
 def embedded_redis_socket(data_dir: Path) -> Path:
-    """Return the socket of the embedded Redis: in the data directory, or elsewhere where that path is too long."""
+    """Return the socket of the embedded Redis: in the data directory, or elsewhere where that path is of no use."""
     socket = data_dir / "redis.sock"
-    if len(os.fsencode(socket)) <= MAX_SOCKET_PATH:
+    if len(os.fsencode(socket)) <= MAX_SOCKET_PATH and SOCKET_PATH.fullmatch(str(socket)):
         return socket
     digest = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"authn-scim-{digest}.sock"

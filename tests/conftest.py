@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,10 +111,17 @@ def fresh_sqlite_url(tmp_path: Path, sqlite_template: Path) -> str:
 
 @pytest.fixture
 def fresh_postgres_url(postgres_url: str, postgres_template: str) -> Iterator[str]:
+    with postgres_database(postgres_url, postgres_template) as url:
+        yield url
+
+
+@contextmanager
+def postgres_database(postgres_url: str, template: str) -> Iterator[str]:
+    """Yield the URL of a new database, and drop it afterwards."""
     name = f"authn_{secrets.token_hex(8)}"
     admin = create_engine(psycopg_url(postgres_url), isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
-        connection.execute(text(f'CREATE DATABASE "{name}" TEMPLATE "{postgres_template}"'))
+        connection.execute(text(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
     yield database_in(postgres_url, name)
     with admin.connect() as connection:
         connection.execute(text(f'DROP DATABASE "{name}" WITH (FORCE)'))

@@ -1,9 +1,11 @@
 """Settings: what they default to, and the sentence with which each bad one stops the start."""
 
 import os
+import re
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_network
@@ -157,6 +159,13 @@ def test_a_socket_path_too_long_for_the_kernel_moves_to_the_temporary_directory(
     long_one, other = (embedded_redis_socket(Path("/srv") / (letter * 120)) for letter in "ab")
     assert len(os.fsencode(long_one)) < 108
     assert long_one != other
+
+
+@pytest.mark.parametrize("directory", ["/srv/my data", "/srv/a=b", "/srv/données"])
+def test_a_socket_path_that_redis_tools_cannot_read_moves_too(directory: str) -> None:
+    socket = embedded_redis_socket(Path(directory))
+    assert socket.parent == Path(tempfile.gettempdir())
+    assert re.fullmatch(r"[\w./-]+", str(socket), re.ASCII)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,21 +15,30 @@ from tests.deployment.running import Running
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Callable[..., Running]]:
     """Start a server with the given settings; everything of it is gone at the end of the test."""
+    with servers(tmp_path) as start:
+        yield start
+
+
+@contextmanager
+def servers(tmp_path: Path) -> Iterator[Callable[..., Running]]:
+    """Yield what starts servers, and end all that were started."""
     started: list[Running] = []
 
     def start(**settings: str) -> Running:
         port = free_port()
+        home = tmp_path / f"machine {len(started) + 1}"  # a path with a space in it is a path
+        home.mkdir()
         environ = {
-            **clean_environment(tmp_path),
+            **clean_environment(home),
             "PORT": str(port),
-            "DATA_DIR": str(tmp_path / "data"),
+            "DATA_DIR": str(home / "data"),
             "WEBHOOK_ALLOW_HTTP": "1",
             "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",
             "SWEEP_SECONDS": "1",
             "WORKER_CONCURRENCY": "1",
             **settings,
         }
-        output = tmp_path / "output"
+        output = home / "output"
         command = [sys.executable, "-m", "flask", "--app", "app", "serve"]
         with output.open("wb") as file:
             process = subprocess.Popen(
