@@ -89,5 +89,7 @@ def flask_config(settings: Settings) -> dict[str, object]:
         "SCIM_ENDPOINT_URL": settings.scim_endpoint_url,
         "SCIM_RATE_LIMIT": settings.scim_rate_limit,
         "METRICS_TOKEN": settings.metrics_token,
+        "SCIM_BULK_MAX_OPERATIONS": settings.accepted_bulk_operations,
+        "SCIM_BULK_MAX_PAYLOAD_SIZE": settings.scim_bulk_max_payload_size,
         "FAILED_AUTH_RATE_LIMIT": settings.failed_auth_rate_limit,
     }

@@ -54,6 +54,8 @@ class Settings:
     web_concurrency: int
     worker_concurrency: int
     scim_rate_limit: str
+    scim_bulk_max_operations: int
+    scim_bulk_max_payload_size: int
     failed_auth_rate_limit: str
     webhook_allow_http: bool
     webhook_allowed_networks: tuple[Network, ...]
@@ -66,6 +68,11 @@ class Settings:
     def scim_endpoint_url(self) -> str:
         """The SCIM base URL that an IT admin pastes into the IdP, with its final slash."""
         return f"{self.public_url}/scim/v2/"
+
+    @property
+    def accepted_bulk_operations(self) -> int:
+        """The most operations in one Bulk request; never more than the rate limit lets pass at once."""
+        return min(self.scim_bulk_max_operations, parse_rate(self.scim_rate_limit).amount)
 
     @property
     def redis_socket(self) -> Path:
@@ -97,6 +104,8 @@ class Settings:
             web_concurrency=env.get("WEB_CONCURRENCY", "2", _at_least_one),
             worker_concurrency=env.get("WORKER_CONCURRENCY", "2", _at_least_one),
             scim_rate_limit=env.get("SCIM_RATE_LIMIT", "100 per second", _rate),
+            scim_bulk_max_operations=env.get("SCIM_BULK_MAX_OPERATIONS", "100", _at_least_one),
+            scim_bulk_max_payload_size=env.get("SCIM_BULK_MAX_PAYLOAD_SIZE", str(1024 * 1024), _at_least_one),
             failed_auth_rate_limit=env.get("FAILED_AUTH_RATE_LIMIT", "300 per minute", _rate),
             webhook_allow_http=env.get("WEBHOOK_ALLOW_HTTP", "0", _flag),
             webhook_allowed_networks=env.get("WEBHOOK_ALLOWED_NETWORKS", "", _networks),
@@ -218,7 +227,7 @@ def _kept_secret_key(data_dir: Path) -> str:
 
 def _at_least_one(value: str) -> int:
     if not value.isascii() or not value.isdigit() or int(value) < 1:
-        raise ValueError(f"{value!r} is no number of processes. Give 1 or more.")
+        raise ValueError(f"{value!r} is no whole number. Give 1 or more.")
     return int(value)
 
 

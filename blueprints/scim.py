@@ -2,14 +2,18 @@
 
 import re
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, current_app, g, request
+from flask.sansio.blueprints import BlueprintSetupState
 from flask_limiter.util import get_remote_address
 from scim2_models import SCIMException
 from scim2_server.requests import ScimRequest
 from scim2_server.responses import ScimResponse
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+from werkzeug.exceptions import HTTPException
 
 from blueprints.auth import note_token_use, require_token_holder, usable_token_holder
 from blueprints.bodies import request_body
@@ -18,9 +22,10 @@ from blueprints.limits import limiter
 from database import db
 from directory.activity import record_activity
 from directory.directories import Directory
-from errors import Conflict
+from errors import Conflict, DomainError
 from organizations.scim_tokens import TokenHolder
-from scim.provider import make_provider
+from scim.bulk import BulkRequest, BulkRun, OperationService, bulk_answer, read_bulk, summary
+from scim.provider import bulk_capability, make_provider
 from scim.service import DirectoryHandler, DirectoryService
 from scim.storage import DirectoryStorage
 
@@ -30,16 +35,28 @@ if TYPE_CHECKING:
 bp = Blueprint("scim", __name__)
 
 PROVIDER = make_provider()
-SERVICE = DirectoryService(PROVIDER)
+OPERATION_SERVICE = OperationService(PROVIDER)
 DISCOVERY = re.compile(r"/scim/v2/(ServiceProviderConfig|ResourceTypes|Schemas)(/[^/]+)?/?")
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 # Two organizations that meet the same new person at once, or lock each other out, are told apart by trying again.
 ATTEMPTS = 3
 
+
+def operation_count() -> int:
+    """Return how many operations this request counts as: those of a Bulk request, or one."""
+    if not is_bulk():
+        return 1
+    try:
+        return max(1, len(bulk_request().operations))
+    except (SCIMException, DomainError, HTTPException):  # refused by the view, in the shape of an error
+        return 1
+
+
 limiter.shared_limit(
     lambda: current_app.config["SCIM_RATE_LIMIT"],
     scope="scim",
     key_func=lambda: g.token_holder.token_id,
+    cost=operation_count,
     exempt_when=lambda: usable_token_holder() is None,
 )(bp)
 limiter.shared_limit(
@@ -49,6 +66,41 @@ limiter.shared_limit(
     exempt_when=lambda: usable_token_holder() is not None,
     deduct_when=lambda response: response.status_code == 401,
 )(bp)
+
+
+@bp.record
+def set_up(state: BlueprintSetupState) -> None:
+    """Have the service of this application announce its limits."""
+    config = state.app.config
+    bulk = bulk_capability(config["SCIM_BULK_MAX_OPERATIONS"], config["SCIM_BULK_MAX_PAYLOAD_SIZE"])
+    state.app.extensions["scim_service"] = DirectoryService(PROVIDER, bulk=bulk)
+
+
+def service() -> DirectoryService:
+    """Return the protocol as this application speaks it."""
+    of_application: DirectoryService = current_app.extensions["scim_service"]
+    return of_application
+
+
+def is_bulk() -> bool:
+    """Tell whether this request is a Bulk request (RFC 7644 §3.7)."""
+    return request.method == "POST" and (request.view_args or {}).get("path", "").strip("/") == "Bulk"
+
+
+def bulk_request() -> BulkRequest:
+    """Return the Bulk request that this request carries, read once.
+
+    :raises SCIMException: When it carries none, or too large a one.
+    """
+    if "bulk_request" not in g:
+        g.bulk_request = read_bulk(service(), request_body(max_payload_size()), request.headers.get("Content-Type"))
+    bulk: BulkRequest = g.bulk_request
+    return bulk
+
+
+def max_payload_size() -> int | None:
+    """Return how many bytes a Bulk request may have; of others the limit is that of every request."""
+    return service().bulk_max_payload_size() if is_bulk() else None
 
 
 @bp.before_request
@@ -71,7 +123,7 @@ def serve(path: str) -> Response:
         path=f"/{path}",
         query=request.args.to_dict(),
         headers=list(request.headers.items()),
-        body=request_body(),
+        body=request_body(max_payload_size()),
     )
     holder: TokenHolder | None = g.scim_holder
     if holder is None:
@@ -85,7 +137,7 @@ def serve(path: str) -> Response:
 def read(scim_request: ScimRequest, directory: Directory) -> ScimResponse:
     """Answer a request that changes nothing, from one snapshot of the database."""
     with db.reading() as session:
-        return DirectoryHandler(SERVICE, DirectoryStorage(PROVIDER, session, directory)).handle(scim_request)
+        return DirectoryHandler(service(), DirectoryStorage(PROVIDER, session, directory)).handle(scim_request)
 
 
 def write(scim_request: ScimRequest, holder: TokenHolder) -> ScimResponse:
@@ -94,8 +146,10 @@ def write(scim_request: ScimRequest, holder: TokenHolder) -> ScimResponse:
         directory = Directory(holder.organization_id, holder.token_id, holder.enterprise_connection_id)
         try:
             with db.unit_of_work() as session:
+                if is_bulk():
+                    return run_bulk(session, directory, scim_request.base_url)
                 storage = DirectoryStorage(PROVIDER, session, directory)
-                response = DirectoryHandler(SERVICE, storage).handle(scim_request)
+                response = DirectoryHandler(service(), storage).handle(scim_request)
                 log(session, directory, response.status.value, None)
                 return response
         except SCIMException as refusal:
@@ -109,7 +163,25 @@ def write(scim_request: ScimRequest, holder: TokenHolder) -> ScimResponse:
     raise AssertionError("unreachable")
 
 
-def log(session: Any, directory: Directory, status: int, detail: str | None) -> None:
+def run_bulk(session: Session, directory: Directory, base_url: str) -> ScimResponse:
+    """Answer a Bulk request. In the log its entry is followed by one for each operation, as if that had come alone."""
+    bulk = bulk_request()
+    results = BulkRun(OPERATION_SERVICE, session, directory, base_url).run(bulk)
+    log(session, directory, 200, summary(results, len(bulk.operations)))
+    for result in results:
+        record_activity(
+            session,
+            replace(directory, warnings=result.warnings),
+            method=result.method or "",
+            path=f"/scim/v2{result.path}",
+            status=result.status,
+            detail=result.error.detail if result.error is not None else None,
+            user_agent=request.user_agent.string or None,
+        )
+    return bulk_answer(results)
+
+
+def log(session: Session, directory: Directory, status: int, detail: str | None) -> None:
     """Write this request into the directory's activity log."""
     record_activity(
         session,
@@ -125,7 +197,7 @@ def log(session: Any, directory: Directory, status: int, detail: str | None) -> 
 @bp.errorhandler(SCIMException)
 def refuse(error: SCIMException) -> Response:
     """Answer a request that the protocol refuses (RFC 7644 §3.12)."""
-    return scim_answer(SERVICE.error_response(error))
+    return scim_answer(service().error_response(error))
 
 
 class MendSlashes:

@@ -40,7 +40,6 @@ def record_activity(
             occurred_at=now_ms(),
         )
     )
-    session.flush()
 
 
 def list_activity(

@@ -25,7 +25,7 @@ from folding import fold
 from models import DirectoryUser, DirectoryUserEmail, User
 from organizations.representations import user_object
 from organizations.roles import PROVISIONING_MANAGE, find_role
-from webhooks.events import record_event
+from webhooks.events import record_events
 
 
 def create_directory_user(session: Session, directory: Directory, resource: UserResource) -> DirectoryUser:
@@ -300,7 +300,7 @@ def _record(
     session: Session, directory: Directory, event_type: str, user: User, mapped: Mapped | None = None, **more: Any
 ) -> None:
     data = event_data(session, directory, user, mapped, **more)
-    record_event(session, event_type, directory.organization_id, data)
+    record_events(session, directory.organization_id, [(event_type, data)])
 
 
 def event_data(

@@ -94,12 +94,17 @@ POLICY = ScimPolicy(
 )
 
 
+def bulk_capability(max_operations: int, max_payload_size: int) -> scim2.Bulk:
+    """Return the announcement of Bulk with these limits, the size in bytes (RFC 7644 §3.7.4)."""
+    return scim2.Bulk(supported=True, max_operations=max_operations, max_payload_size=max_payload_size)
+
+
 def service_provider_config() -> ServiceProviderConfig:
     """Return the capabilities of this service provider (RFC 7643 §5). What is not there is not announced."""
     return ServiceProviderConfig(
         documentation_uri=None,
         patch=scim2.Patch(supported=True),
-        bulk=scim2.Bulk(supported=False, max_operations=0, max_payload_size=0),
+        bulk=bulk_capability(100, 1024 * 1024),
         filter=scim2.Filter(supported=True, max_results=MAX_PAGE_SIZE),
         change_password=scim2.ChangePassword(supported=False),
         sort=scim2.Sort(supported=False),

@@ -8,12 +8,14 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from scim2_models import (
     BaseModel,
+    Bulk,
     Context,
     InvalidValueException,
     PatchOp,
     Resource,
     ResourceType,
     ResponseParameters,
+    ScimProvider,
     SearchRequest,
 )
 from scim2_server.conditions import Conditions
@@ -58,7 +60,12 @@ class TextResponse(ScimResponse):
 
 
 class DirectoryService(ScimService):
-    """The protocol without input or output."""
+    """The protocol without input or output. ``bulk`` announces the limits of this deployment."""
+
+    def __init__(self, provider: ScimProvider, *, bulk: Bulk | None = None, secret: str | None = None) -> None:
+        super().__init__(provider, secret=secret)
+        if bulk is not None:
+            self.config = self.config.model_copy(update={"bulk": bulk})
 
     def decode_body(self, body: bytes, content_type: str | None) -> Any:
         """Return the JSON value of a body, refusing what cannot be stored."""

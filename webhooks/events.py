@@ -1,7 +1,8 @@
 """Events: written in the transaction of the change, numbered per stream, with a delivery for each subscriber."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +66,12 @@ SUBSCRIPTIONS = (
 )
 # Under this key of ``session.info`` stand the ids of the endpoints for which the transaction made something due.
 DUE_ENDPOINTS = "due_webhook_endpoints"
+# Under this key stand the events that a transaction of many writes puts off to its end.
+DEFERRED = "deferred_events"
+
+
+# A type, and the data.
+NewEvent = tuple[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -86,13 +93,34 @@ def record_event(session: Session, event_type: str, organization_id: str | None,
     counter's row is locked until the commit; so record events last, to hold
     that lock shortly.
     """
-    return record_events(session, organization_id, [(event_type, data)])[0]
+    return _record(session, organization_id, [(event_type, data)])[0]
 
 
-def record_events(
-    session: Session, organization_id: str | None, events: Sequence[tuple[str, dict[str, Any]]]
-) -> list[RecordedEvent]:
-    """Write several events of one organization, given as types and data, in few statements; see ``record_event``."""
+def record_events(session: Session, organization_id: str | None, events: Sequence[NewEvent]) -> None:
+    """Write several events of one organization in few statements; see ``record_event`` and ``deferred_events``."""
+    if DEFERRED in session.info:
+        session.info[DEFERRED].extend(events)
+    else:
+        _record(session, organization_id, events)
+
+
+@contextmanager
+def deferred_events(session: Session, organization_id: str) -> Iterator[list[NewEvent]]:
+    """Put the events that are recorded with ``record_events`` in the block off to its end.
+
+    So a transaction of many writes locks the counter once, and last. The list
+    that is yielded holds them in order; what is taken out of it is not written.
+    """
+    events: list[NewEvent] = []
+    session.info[DEFERRED] = events
+    try:
+        yield events
+    finally:
+        del session.info[DEFERRED]
+    _record(session, organization_id, events)
+
+
+def _record(session: Session, organization_id: str | None, events: Sequence[NewEvent]) -> list[RecordedEvent]:
     stream = organization_id or ENVIRONMENT_STREAM
     recorded = write_events(session, organization_id, stream, events)
     subscriptions = session.connection().execute(SUBSCRIPTIONS, {"organization": organization_id}).all()

@@ -56,7 +56,7 @@ def test_a_hostile_body_is_refused_as_a_scim_error_and_changes_nothing(acme: Ten
         ("POST", "/Users/some-id", 405, "DELETE, GET, PATCH, PUT"),
         ("POST", "/ServiceProviderConfig", 405, "GET"),
         ("GET", "/Me", 501, None),
-        ("POST", "/Bulk", 501, None),
+        ("GET", "/Bulk", 405, "POST"),
     ],
 )
 def test_a_wrong_path_or_method_is_a_scim_error(

@@ -1,0 +1,295 @@
+"""Bulk (RFC 7644 §3.7): many operations in one request, each served as if it had come alone."""
+
+import json
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
+from typing import Any, cast
+
+from scim2_models import (
+    BulkOperation,
+    Context,
+    Error,
+    InvalidSyntaxException,
+    InvalidValueException,
+    PayloadTooLargeException,
+    Resource,
+    ResponseParameters,
+    SCIMException,
+    UniquenessException,
+)
+from scim2_server.bulk import BulkPlan, BulkStep
+from scim2_server.requests import ScimRequest
+from scim2_server.responses import SCIM_MEDIA_TYPE, ScimResponse
+from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.orm import Session
+
+from directory.directories import Directory
+from directory.holding import hold
+from errors import DomainError
+from scim.provider import User
+from scim.service import DirectoryHandler, DirectoryService
+from scim.storage import DirectoryStorage, translated_errors
+from webhooks.events import deferred_events
+
+log = logging.getLogger(__name__)
+
+BULK_REQUEST = "urn:ietf:params:scim:api:messages:2.0:BulkRequest"
+BULK_RESPONSE = "urn:ietf:params:scim:api:messages:2.0:BulkResponse"
+METHODS = ("POST", "PUT", "PATCH", "DELETE")
+# An operation that meets somebody else's at the same moment finds what that one did at its next try.
+ATTEMPTS = 3
+USER_ID = re.compile(r"\buser_[0-9A-Z]{26}\b")
+GROUP_ID = re.compile(r"\bgrp_[0-9A-Z]{26}\b")
+
+
+@dataclass(frozen=True)
+class BulkRequest:
+    """A Bulk request that may be tried: its envelope is right, while its operations may still be wrong."""
+
+    operations: list[dict[str, Any]]
+    fail_on_errors: int | None
+
+
+@dataclass
+class OperationResult:
+    """What became of one operation; ``warnings`` are for the activity log."""
+
+    method: str | None
+    path: str
+    bulk_id: str | None
+    status: int
+    location: str | None = None
+    version: str | None = None
+    error: Error | None = None
+    warnings: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as the answer lists it (RFC 7644 §3.7.3)."""
+        answer = {
+            "location": self.location,
+            "method": self.method,
+            "bulkId": self.bulk_id,
+            "version": self.version,
+            "status": str(self.status),
+            "response": None if self.error is None else self.error.model_dump(),
+        }
+        return {name: value for name, value in answer.items() if value is not None}
+
+
+class UnexpectedFailure(SCIMException):
+    """An operation met a defect of ours; the others go on."""
+
+    status = 500
+    _default_detail = "Something went wrong on our side. This operation changed nothing."
+
+
+class OperationService(DirectoryService):
+    """Serves an operation, whose result tells where the resource is and its version, and leaves the rest out."""
+
+    def publish(self, base_url: str, resource: Resource[Any]) -> Resource[Any]:
+        """Return a resource that knows its address."""
+        assert resource.meta is not None and resource.id is not None
+        location = self.resource_location(base_url, self.get_resource_type_of(resource), resource.id)
+        return resource.model_copy(update={"meta": resource.meta.model_copy(update={"location": location})})
+
+    @staticmethod
+    def resource_response(
+        resource: Resource[Any],
+        scim_ctx: Context,  # noqa: ARG004
+        response_parameters: ResponseParameters[Any] | None = None,  # noqa: ARG004
+        status: HTTPStatus = HTTPStatus.OK,
+    ) -> ScimResponse:
+        """Return the headers of the answer without its body."""
+        assert resource.meta is not None
+        return ScimResponse(status, None, {"ETag": resource.meta.version or ""})
+
+
+class OperationStorage(DirectoryStorage):
+    """Writes inside the savepoint that encloses the whole operation, and makes none of its own."""
+
+    _writing = staticmethod(translated_errors)
+
+
+# -- The envelope ----------------------------------------------------------------
+
+
+def read_bulk(service: DirectoryService, body: bytes, content_type: str | None) -> BulkRequest:
+    """Return the Bulk request of a body.
+
+    :raises InvalidSyntaxException: When it is none, or an operation is no object.
+    :raises InvalidValueException: When ``failOnErrors`` is no number of errors.
+    :raises PayloadTooLargeException: When it is larger than what is announced (RFC 7644 §3.7.4).
+    """
+    service.ensure_bulk_payload_size(len(body))
+    payload = service.decode_body(body, content_type)
+    if not isinstance(payload, dict):
+        raise InvalidSyntaxException(detail="A Bulk request is a JSON object with schemas and Operations.")
+    members = _lowered(payload)
+    schemas = members.get("schemas")
+    if not isinstance(schemas, list) or BULK_REQUEST not in schemas:
+        raise InvalidSyntaxException(detail=f"The schemas of a Bulk request are [{BULK_REQUEST!r}].")
+    operations = members.get("operations")
+    if not isinstance(operations, list) or not all(isinstance(operation, dict) for operation in operations):
+        raise InvalidSyntaxException(detail="Operations must be a list of objects.")
+    most = service.config.bulk.max_operations if service.config.bulk else 0
+    if len(operations) > (most or 0):
+        raise PayloadTooLargeException(
+            detail=f"The request has {len(operations)} operations. At most {most} are accepted (maxOperations)."
+        )
+    return BulkRequest([_lowered(operation) for operation in operations], _fail_on_errors(members))
+
+
+def _lowered(members: dict[str, Any]) -> dict[str, Any]:
+    """Return the members of an object by their names in lower case: attribute names ignore case (RFC 7643 §2.1)."""
+    return {name.lower(): value for name, value in members.items()}
+
+
+def _fail_on_errors(members: dict[str, Any]) -> int | None:
+    value = members.get("failonerrors")
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise InvalidValueException(detail="failOnErrors must be a whole number of errors, 1 or more.")
+    return value
+
+
+def _operation_of(members: dict[str, Any]) -> BulkOperation[Resource[Any]]:
+    """Return an operation as the plan reads it; what has a wrong type is left out, and refused when its turn comes."""
+    texts = {name: members[name] for name in ("method", "path", "bulkid") if isinstance(members.get(name), str)}
+    path = texts.get("path")
+    # The library wants a type for the data, and looks at it nowhere here: the data is judged when its turn comes.
+    operation: Any = BulkOperation[User].model_construct(
+        method=cast(Any, texts.get("method", "").upper() or None),
+        # As in the address of a request, slashes too many and parameters do no harm.
+        path=None if path is None else re.sub(r"/{2,}", "/", "/" + path.partition("?")[0]),
+        bulk_id=texts.get("bulkid"),
+        version=members.get("version"),
+        data=members.get("data"),
+    )
+    return cast(BulkOperation[Resource[Any]], operation)
+
+
+def _check(operation: BulkOperation[Resource[Any]]) -> None:
+    """Refuse an operation that lacks what every operation needs (RFC 7644 §3.7).
+
+    :raises InvalidSyntaxException: When something is missing, or of the wrong type.
+    """
+    if operation.method not in METHODS:
+        raise InvalidSyntaxException(detail="The method of an operation is POST, PUT, PATCH or DELETE.")
+    if operation.path is None:
+        raise InvalidSyntaxException(detail="An operation needs a path, such as /Users.")
+    if operation.method == "POST" and not operation.bulk_id:
+        raise InvalidSyntaxException(detail="An operation with the method POST needs a bulkId.")
+    if operation.method != "DELETE" and not isinstance(operation.data, dict):
+        raise InvalidSyntaxException(detail=f"An operation with the method {operation.method} needs data, an object.")
+    if not isinstance(operation.version, str | None):
+        raise InvalidSyntaxException(detail="The version of an operation is a text, as meta.version has it.")
+
+
+# -- The operations ----------------------------------------------------------------
+
+
+class BulkRun:
+    """Serves the operations of one Bulk request, each in a savepoint, in one transaction that the caller commits."""
+
+    def __init__(self, service: OperationService, session: Session, directory: Directory, base_url: str) -> None:
+        self.service = service
+        self.session = session
+        self.directory = directory
+        self.base_url = base_url
+
+    def run(self, bulk: BulkRequest) -> list[OperationResult]:
+        """Return the results of the operations that were tried, in the order of the request.
+
+        :raises OperationalError: When the database broke the transaction off.
+        """
+        plan = BulkPlan([_operation_of(members) for members in bulk.operations], bulk.fail_on_errors)
+        named = json.dumps(bulk.operations)
+        hold(self.session, self.directory, set(USER_ID.findall(named)), set(GROUP_ID.findall(named)))
+        with deferred_events(self.session, self.directory.organization_id) as events:
+            for step in plan:
+                recorded = len(events)
+                result = self.result_of(plan, step)
+                if result.error is not None:
+                    del events[recorded:]  # what was undone has not happened
+                created = User.model_construct(id=(result.location or "").rpartition("/")[2])
+                plan.record(step, {"status": result.status, "bulk_id": result.bulk_id, "result": result}, created)
+        return [outcome["result"] for outcome in plan.outcomes()]
+
+    def result_of(self, plan: BulkPlan, step: BulkStep) -> OperationResult:
+        """Serve one operation, and return what became of it."""
+        operation = plan.operation(step)
+        path = operation.path or ""
+        result = OperationResult(operation.method, path, operation.bulk_id, 0)
+        if operation.method != "POST":  # all but a failed creation have a location, even one that leads nowhere
+            result.location = self.base_url + path
+        try:
+            _check(operation)
+            self.service.route_bulk_operation(operation)
+            operation = plan.resolve(step)
+            if operation.method != "POST":
+                result.location, result.path = f"{self.base_url}{operation.path}", operation.path or ""
+            response = self.perform(operation, result)
+        except SCIMException as refusal:
+            result.error = refusal.to_error()
+            result.status = refusal.status
+        else:
+            result.status = response.status.value
+            result.version = response.headers.get("ETag")
+            result.location = response.headers.get("Location", result.location)
+        return result
+
+    def perform(self, operation: BulkOperation[Resource[Any]], result: OperationResult) -> ScimResponse:
+        """Serve an operation in a savepoint, so that one that fails changes nothing.
+
+        :raises SCIMException: When it is refused, or fails.
+        """
+        directory = replace(self.directory, warnings=result.warnings)
+        handler = DirectoryHandler(self.service, OperationStorage(self.service.provider, self.session, directory))
+        request = self.request_of(operation)
+        for _attempt in range(ATTEMPTS):
+            result.warnings.clear()
+            try:
+                with translated_errors(), self.session.begin_nested():
+                    return handler.handle(request)
+            except IntegrityError:
+                continue  # somebody else was faster with the same; now it is there to be found
+            except (SCIMException, OperationalError):
+                raise
+            except DomainError as error:
+                raise InvalidValueException(detail=error.message) from error
+            except Exception as error:
+                log.exception("unexpected error in an operation of a Bulk request")
+                raise UnexpectedFailure from error
+            finally:
+                # The next operation reads what it needs anew, as a request of its own would.
+                self.session.expunge_all()
+        raise UniquenessException(detail="Another request changed the same at the same moment. Try again.")
+
+    def request_of(self, operation: BulkOperation[Resource[Any]]) -> ScimRequest:
+        """Return an operation as the request that it stands for."""
+        headers = {"Content-Type": SCIM_MEDIA_TYPE}
+        if operation.version:
+            headers["If-Match"] = operation.version
+        body = b"" if operation.method == "DELETE" else json.dumps(operation.data).encode()
+        return ScimRequest(
+            method=str(operation.method), base_url=self.base_url, path=operation.path or "", headers=headers, body=body
+        )
+
+
+def bulk_answer(results: Sequence[OperationResult]) -> ScimResponse:
+    """Return the answer to a Bulk request (RFC 7644 §3.7.3)."""
+    return ScimResponse(
+        HTTPStatus.OK, {"schemas": [BULK_RESPONSE], "Operations": [result.to_json() for result in results]}
+    )
+
+
+def summary(results: Sequence[OperationResult], asked: int) -> str:
+    """Return in a sentence what became of a Bulk request, for the activity log."""
+    failed = sum(result.error is not None for result in results)
+    text = f"Bulk: {len(results) - failed} of {asked} operations succeeded, {failed} failed."
+    untried = asked - len(results)
+    return f"{text} {untried} were not tried, since failOnErrors was reached." if untried else text
