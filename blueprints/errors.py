@@ -97,6 +97,8 @@ def _domain_error(error: DomainError) -> BaseResponse:
 def _rate_limited(error: RateLimitExceeded) -> BaseResponse:
     current = limiter.current_limit
     seconds = max(1, math.ceil(current.window.reset_time - time.time())) if current is not None else 1
+    if error.limit is not None and error.limit.deduction_amount > 1:  # then one place that gets free is not enough
+        seconds = error.limit.limit.get_expiry()
     limit = error.limit.limit if error.limit is not None else "the limit"
     message = f"rate_limited: more than {limit}. Try again in {seconds} s."
     response = render(429, [DomainError(message, code="rate_limited")])

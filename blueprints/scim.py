@@ -9,11 +9,13 @@ from flask import Blueprint, Response, current_app, g, request
 from flask.sansio.blueprints import BlueprintSetupState
 from flask_limiter.util import get_remote_address
 from scim2_models import SCIMException
+from scim2_server.errors import UnsupportedMediaTypeException
 from scim2_server.requests import ScimRequest
 from scim2_server.responses import ScimResponse
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import Rule
 
 from blueprints.auth import note_token_use, require_token_holder, usable_token_holder
 from blueprints.bodies import request_body
@@ -37,7 +39,6 @@ bp = Blueprint("scim", __name__)
 PROVIDER = make_provider()
 OPERATION_SERVICE = OperationService(PROVIDER)
 DISCOVERY = re.compile(r"/scim/v2/(ServiceProviderConfig|ResourceTypes|Schemas)(/[^/]+)?/?")
-METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 # Two organizations that meet the same new person at once, or lock each other out, are told apart by trying again.
 ATTEMPTS = 3
 
@@ -70,7 +71,14 @@ limiter.shared_limit(
 
 @bp.record
 def set_up(state: BlueprintSetupState) -> None:
-    """Have the service of this application announce its limits."""
+    """Route every path and method here, and have the service of this application announce its limits.
+
+    Which methods a path has is the protocol's business, so it must see those that it does not know as well.
+    """
+    endpoint = f"{bp.name}.{serve.__name__}"
+    state.app.view_functions[endpoint] = serve
+    for path in ("", "/<path:path>"):
+        state.app.url_map.add(Rule(f"{state.url_prefix}{path}", endpoint=endpoint, strict_slashes=False))
     config = state.app.config
     bulk = bulk_capability(config["SCIM_BULK_MAX_OPERATIONS"], config["SCIM_BULK_MAX_PAYLOAD_SIZE"])
     state.app.extensions["scim_service"] = DirectoryService(PROVIDER, bulk=bulk)
@@ -113,10 +121,10 @@ def authenticate() -> None:
     note_token_use(g.scim_holder)
 
 
-@bp.route("/", defaults={"path": ""}, methods=METHODS, provide_automatic_options=False)
-@bp.route("/<path:path>", methods=METHODS, provide_automatic_options=False)
-def serve(path: str) -> Response:
-    """Answer a SCIM request (RFC 7644 §3.2). Which methods a path has is the protocol's business, so all come here."""
+def serve(path: str = "") -> Response:
+    """Answer a SCIM request (RFC 7644 §3.2)."""
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise UnsupportedMediaTypeException(detail="Compressed bodies are not accepted. Send the body as it is.")
     scim_request = ScimRequest(
         method="GET" if request.method == "HEAD" else request.method,
         base_url=current_app.config["SCIM_ENDPOINT_URL"].rstrip("/"),
@@ -125,6 +133,8 @@ def serve(path: str) -> Response:
         headers=list(request.headers.items()),
         body=request_body(max_payload_size()),
     )
+    if request.method == "OPTIONS":
+        return scim_answer(service().options_response(scim_request))
     holder: TokenHolder | None = g.scim_holder
     if holder is None:
         return scim_answer(read(scim_request, Directory("")))

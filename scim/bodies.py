@@ -9,6 +9,8 @@ from scim.filters import holds_no_character
 
 # Deeper than any SCIM resource, and far from the limit of the parser's recursion.
 MAX_DEPTH = 32
+# More than any counter needs, and fewer than a number that takes long to read.
+MAX_DIGITS = 100
 
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:user"
 READ_ONLY = ("id", "meta", "groups")
@@ -29,7 +31,8 @@ def decode(body: bytes) -> Any:
         surrogates, NUL characters, deep nesting.
     """
     try:
-        value = json.loads(body, object_pairs_hook=_object, parse_constant=_refuse_constant)
+        text = body.decode("utf-8-sig")  # RFC 8259 §8.1: always UTF-8, and a byte order mark may be ignored
+        value = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant, parse_int=_integer)
     except (ValueError, RecursionError) as error:
         raise InvalidSyntaxException(detail=f"The body is not valid JSON: {_reason(error)}") from error
     _check(value, MAX_DEPTH)
@@ -56,6 +59,12 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(_name: str) -> Any:
     raise ValueError("NaN and Infinity are no JSON numbers.")
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
+        raise ValueError(f"a number has more than {MAX_DIGITS} digits.")
+    return int(digits)
 
 
 def _check(value: Any, depth: int) -> None:

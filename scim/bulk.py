@@ -23,6 +23,7 @@ from scim2_models import (
 from scim2_server.bulk import BulkPlan, BulkStep
 from scim2_server.requests import ScimRequest
 from scim2_server.responses import SCIM_MEDIA_TYPE, ScimResponse
+from scim2_server.service import BULK_OPERATIONS
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
@@ -228,7 +229,7 @@ class BulkRun:
             result.location = self.base_url + path
         try:
             _check(operation)
-            self.service.route_bulk_operation(operation)
+            self.check_target(operation)
             operation = plan.resolve(step)
             if operation.method != "POST":
                 result.location, result.path = f"{self.base_url}{operation.path}", operation.path or ""
@@ -241,6 +242,15 @@ class BulkRun:
             result.version = response.headers.get("ETag")
             result.location = response.headers.get("Location", result.location)
         return result
+
+    def check_target(self, operation: BulkOperation[Resource[Any]]) -> None:
+        """Refuse an operation on what is neither a resource nor the place of new ones (RFC 7644 §3.7).
+
+        :raises SCIMException: As a request of its own would be refused, were it one.
+        """
+        target = self.service.match(ScimRequest(str(operation.method), self.base_url, operation.path or ""))
+        if target.operation not in BULK_OPERATIONS.values():
+            raise InvalidValueException(detail="An operation of a Bulk request is on a resource, or creates one.")
 
     def perform(self, operation: BulkOperation[Resource[Any]], result: OperationResult) -> ScimResponse:
         """Serve an operation in a savepoint, so that one that fails changes nothing.

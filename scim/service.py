@@ -11,6 +11,8 @@ from scim2_models import (
     Bulk,
     Context,
     InvalidValueException,
+    NotFoundException,
+    NotImplementedException,
     PatchOp,
     Resource,
     ResourceType,
@@ -19,10 +21,11 @@ from scim2_models import (
     SearchRequest,
 )
 from scim2_server.conditions import Conditions
+from scim2_server.errors import MethodNotAllowedException
 from scim2_server.handler import ScimHandler
 from scim2_server.requests import ScimRequest
 from scim2_server.responses import ScimResponse
-from scim2_server.routing import Operation
+from scim2_server.routing import RESERVED_NAMES, Operation, Target
 from scim2_server.service import ScimService, scim_exception_of
 
 from scim.bodies import decode, mend_operations, mend_resource
@@ -37,6 +40,7 @@ from scim.undeclared import UndeclaredOperation, apply_undeclared, split_operati
 MAX_MEMBERS_ANSWERED = 200
 
 NOT_ANNOUNCED = ("sortby", "sortorder", "cursor")
+NOT_RESOURCES = {*RESERVED_NAMES, ".search", ""}
 # Beyond every directory, and within the integers of every database.
 MAX_START_INDEX = 2**31 - 1
 
@@ -66,6 +70,31 @@ class DirectoryService(ScimService):
         super().__init__(provider, secret=secret)
         if bulk is not None:
             self.config = self.config.model_copy(update={"bulk": bulk})
+
+    def match(self, request: ScimRequest) -> Target:  # type: ignore[override]  # where paths lead is known to an instance
+        """Return what a request asks for; of a path that leads nowhere no method is said to be wrong.
+
+        :raises NotFoundException: When nothing is at the path.
+        :raises MethodNotAllowedException: When what is there does not support the method.
+        :raises NotImplementedException: On ``/Me``, whatever the method (RFC 7644 §3.11).
+        """
+        first, _, rest = request.path.strip("/").partition("/")
+        if first == "Me" and not rest:
+            raise NotImplementedException(detail="/Me is not supported: a SCIM token is no person.")
+        if first not in NOT_RESOURCES and self.get_resource_type_by_endpoint(first) is None:
+            raise NotFoundException(detail="There is nothing at this address.")
+        return super().match(request)
+
+    def options_response(self, request: ScimRequest) -> ScimResponse:
+        """Return the answer that names the methods of a path (RFC 9110 §9.3.7).
+
+        :raises NotFoundException: When nothing is at the path.
+        """
+        try:
+            self.match(request)
+        except MethodNotAllowedException as error:
+            return ScimResponse(HTTPStatus.NO_CONTENT, None, {"Allow": ", ".join(error.allowed)})
+        raise AssertionError("OPTIONS is no operation of SCIM")
 
     def decode_body(self, body: bytes, content_type: str | None) -> Any:
         """Return the JSON value of a body, refusing what cannot be stored."""

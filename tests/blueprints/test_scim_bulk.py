@@ -157,7 +157,8 @@ WRONG_OPERATIONS = [
     ({"method": "POST", "path": "/Bulk", "bulkId": "b8", "data": {}}, 400),
     ({"method": "POST", "path": "/.search", "bulkId": "b9", "data": {}}, 400),
     ({"method": "POST", "path": "/Users/.search", "bulkId": "b10", "data": {}}, 400),
-    ({"method": "PATCH", "path": "/Me", "data": okta.patch()}, 400),
+    ({"method": "PATCH", "path": "/Me", "data": okta.patch()}, 501),
+    ({"method": "PUT", "path": "/Nowhere", "data": {}}, 404),
     ({"method": "DELETE", "path": "/Schemas"}, 405),
     ({"method": "DELETE", "path": "/Users/bulkId:x"}, 409),
 ]
