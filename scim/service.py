@@ -83,6 +83,8 @@ class DirectoryService(ScimService):
             raise NotImplementedException(detail="/Me is not supported: a SCIM token is no person.")
         if first not in NOT_RESOURCES and self.get_resource_type_by_endpoint(first) is None:
             raise NotFoundException(detail="There is nothing at this address.")
+        if rest == ".search" and request.method != "POST":  # the name of no resource
+            raise MethodNotAllowedException(allowed=["POST"])
         return super().match(request)
 
     def options_response(self, request: ScimRequest) -> ScimResponse:

@@ -226,7 +226,8 @@ def _checked(name: str, document: dict[str, Any]) -> dict[str, Any]:
     """
     if not document.get(name, "").strip():
         raise InvalidValueException(detail=f"{name} must not be empty.")
-    emails = [("emails.value", email.get("value")) for email in document.get("emails", [])]
+    declared = document.get("emails", []) if name == "userName" else []  # those of a group are whatever was sent
+    emails = [("emails.value", email.get("value")) for email in declared]
     for label, value in [(name, document[name]), ("externalId", document.get("externalId")), *emails]:
         if value is not None and len(value) > INDEXED_LENGTH:
             raise InvalidValueException(detail=f"{label} is longer than {INDEXED_LENGTH} characters.")
