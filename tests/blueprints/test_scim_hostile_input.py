@@ -29,7 +29,7 @@ SCALARS = st.one_of(
     ),
 )
 WORDS = """id meta schemas userName USERNAME externalId active emails name members value type primary displayName op
-    path groups Operations method data bulkId version failOnErrors $ref manager password filter count attributes urn:x:y"""
+    path groups Operations method data bulkId version failOnErrors $ref manager password filter count urn:x:y"""
 NAMES = st.sampled_from([*WORDS.split(), okta.ENTERPRISE, okta.USER_SCHEMA])
 TREES = st.recursive(
     SCALARS,
