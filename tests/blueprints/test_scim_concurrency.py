@@ -94,6 +94,32 @@ def test_of_writers_who_expect_the_same_version_one_wins(acme: Tenant) -> None:
     assert Counter(at_once([write(own(acme), number) for number in range(5)])) == {200: 1, 412: 4}
 
 
+def test_of_writers_of_every_method_one_wins_each_version(acme: Tenant) -> None:
+    people = [create(acme, f"person.n{number}") for number in range(3)]
+    group_id = acme.scim("POST", "/Groups", okta.group("Team")).json["id"]
+    add = okta.patch({"op": "add", "path": "members", "value": [{"value": people[0]}]})
+    rename = okta.patch({"op": "replace", "path": "displayName", "value": "Renamed"})
+    writes = [
+        ("PATCH", f"/Groups/{group_id}", add),
+        ("PATCH", f"/Groups/{group_id}", rename),
+        ("PUT", f"/Groups/{group_id}", okta.group("Put", *people)),
+        ("PUT", f"/Users/{people[1]}", okta.user("person.n1", title="put")),
+        ("PATCH", f"/Users/{people[1]}", okta.set_active(False)),
+        ("DELETE", f"/Users/{people[1]}", None),
+    ]
+
+    def write(tenant: Tenant, method: str, path: str, body: Any) -> Callable[[], Any]:
+        return lambda: tenant.scim(method, path, body, headers={"If-Match": 'W/"1"'})
+
+    statuses = at_once([write(own(acme), *arguments) for arguments in writes])
+
+    for of_one in (statuses[:3], statuses[3:]):
+        assert sum(status in (200, 204) for status in of_one) == 1
+        # Who comes after the deletion finds nothing; everybody else finds another version.
+        assert all(status in (200, 204, 404, 412) for status in of_one)
+    assert acme.scim("GET", f"/Groups/{group_id}").headers["ETag"] in ('W/"2"', 'W/"3"')
+
+
 def test_groups_and_people_changed_together_never_block_each_other(app: Flask, acme: Tenant, globex: Tenant) -> None:
     for tenant in (acme, globex):
         path = f"/organizations/{tenant.organization_id}/scim/attribute-mappings"

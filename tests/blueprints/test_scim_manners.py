@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import event
 from werkzeug.test import EnvironBuilder
 
+from database import db
 from tests import okta
 from tests.conftest import Tenant
 
@@ -156,6 +158,19 @@ def test_a_body_of_exactly_the_limit_is_accepted_and_one_byte_more_is_not(
 
     assert response.status_code == status
     assert status == 201 or is_scim_error(response, 413)
+
+
+def test_a_defect_of_ours_is_a_scim_error_that_tells_nothing_of_the_works(app: Flask, acme: Tenant) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("the secret works")
+
+    with app.app_context():
+        event.listen(db.engine, "before_cursor_execute", fail)
+    response = acme.scim("GET", "/Users")
+
+    assert is_scim_error(response, 500)
+    assert "secret works" not in response.text
+    assert response.headers["X-Request-Id"] in response.json["detail"]
 
 
 def test_unknown_parameters_are_ignored(acme: Tenant) -> None:
