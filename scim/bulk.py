@@ -43,6 +43,7 @@ METHODS = ("POST", "PUT", "PATCH", "DELETE")
 # An operation that meets somebody else's at the same moment finds what that one did at its next try.
 ATTEMPTS = 3
 USER_ID = re.compile(r"\buser_[0-9A-Z]{26}\b")
+ADDRESS = re.compile(r'"([^"\s@]+@[^"\s@]+)"')
 GROUP_ID = re.compile(r"\bgrp_[0-9A-Z]{26}\b")
 
 
@@ -208,8 +209,7 @@ class BulkRun:
         :raises OperationalError: When the database broke the transaction off.
         """
         plan = BulkPlan([_operation_of(members) for members in bulk.operations], bulk.fail_on_errors)
-        named = json.dumps(bulk.operations)
-        hold(self.session, self.directory, set(USER_ID.findall(named)), set(GROUP_ID.findall(named)))
+        self.hold_what_is_named(json.dumps(bulk.operations))
         with deferred_events(self.session, self.directory.organization_id) as events:
             for step in plan:
                 recorded = len(events)
@@ -219,6 +219,11 @@ class BulkRun:
                 created = User.model_construct(id=(result.location or "").rpartition("/")[2])
                 plan.record(step, {"status": result.status, "bulk_id": result.bulk_id, "result": result}, created)
         return [outcome["result"] for outcome in plan.outcomes()]
+
+    def hold_what_is_named(self, operations: str) -> None:
+        """Lock the resources and addresses that the operations name, as JSON text, before the first of them."""
+        user_ids, group_ids, addresses = (set(kind.findall(operations)) for kind in (USER_ID, GROUP_ID, ADDRESS))
+        hold(self.session, self.directory, user_ids, group_ids, addresses)
 
     def result_of(self, plan: BulkPlan, step: BulkStep) -> OperationResult:
         """Serve one operation, and return what became of it."""
