@@ -65,6 +65,8 @@ def test_the_defaults_need_no_other_service(read: Read, tmp_path: Path) -> None:
         ("METRICS_TOKEN", "short", "shorter than 16 characters"),
         ("LOG_LEVEL", "loud", "none of debug, info, warning, error"),
         ("LOG_FORMAT", "xml", "none of text, json"),
+        ("SCIM_BULK_MAX_OPERATIONS", "0", "Give 1 or more"),
+        ("SCIM_BULK_MAX_PAYLOAD_SIZE", "1 MiB", "Give 1 or more"),
         ("SWEEP_SECONDS", "0", "no number of seconds"),
         ("SWEEP_SECONDS", "nan", "no number of seconds"),
     ],
@@ -112,6 +114,13 @@ def test_a_file_that_cannot_be_read_stops_the_start(read: Read, tmp_path: Path) 
 
 def test_an_empty_setting_is_as_good_as_none(read: Read) -> None:
     assert read(PORT="", REDIS_URL="", SECRET_KEY="").port == 8000
+
+
+def test_no_more_bulk_operations_are_accepted_than_the_rate_limit_lets_pass_at_once(read: Read) -> None:
+    assert read().accepted_bulk_operations == 100
+    assert read(SCIM_BULK_MAX_OPERATIONS="1000").accepted_bulk_operations == 100
+    assert read(SCIM_BULK_MAX_OPERATIONS="1000", SCIM_RATE_LIMIT="5000/minute").accepted_bulk_operations == 1000
+    assert read(SCIM_RATE_LIMIT="5 per second").accepted_bulk_operations == 5
 
 
 def test_the_public_url_follows_the_address_that_is_listened_on(read: Read) -> None:

@@ -68,6 +68,28 @@ def test_members_can_be_added_by_bulk_id(acme: Tenant) -> None:
     assert [member["value"] for member in members] == [id_of(results[1])]
 
 
+def test_what_identity_providers_send_is_mended_as_it_is_alone(acme: Tenant) -> None:
+    """Entra's capitals, bare manager and ``$ref: null``, Okta's ``id``, and an extension that no schema declares."""
+    user_id = create(acme)
+    manager = {"op": "Add", "path": f"{okta.ENTERPRISE}:manager", "value": "m1"}
+    badge = {"op": "add", "path": "urn:acme:2.0:User:badge", "value": 7}
+    members = [{"value": user_id, "$ref": None}]
+
+    results = send(
+        acme,
+        post("g", {**okta.group("Team"), "id": "ours", "members": None}, "/Groups"),
+        change("/Groups/bulkId:g", {"op": "Add", "path": "members", "value": members}),
+        change(f"/Users/{user_id}", manager, badge, {"op": "replace", "value": {"id": user_id, "title": "x"}}),
+    )
+
+    assert statuses(results) == [201, 200, 200]
+    got = acme.scim("GET", f"/Users/{user_id}").json
+    assert (got["title"], got["urn:acme:2.0:User"], got[okta.ENTERPRISE]["manager"]) == (
+        "x", {"badge": 7}, {"value": "m1"},
+    )  # fmt: skip
+    assert [group["display"] for group in got["groups"]] == ["Team"]
+
+
 def test_references_that_cannot_be_resolved_are_conflicts_and_the_others_are_done(acme: Tenant) -> None:
     def reports_to(name: str, manager: str) -> dict[str, Any]:
         return okta.user(name, **{okta.ENTERPRISE: {"manager": {"value": manager}}})
