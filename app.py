@@ -49,7 +49,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         settings.redis_url, socket_connect_timeout=2, socket_timeout=2, health_check_interval=30
     )
     app.extensions["queue"] = Queue("webhooks", connection=app.extensions["redis"])
-    app.extensions["secret_box"] = SecretBox(settings.secret_key)
+    app.extensions["secret_box"] = SecretBox(settings.secret_key, settings.secret_key_fallbacks)
     app.extensions["outbound_policy"] = OutboundPolicy(settings.webhook_allow_http, settings.webhook_allowed_networks)
     app.extensions["last_swept_at"] = jobs.last_swept_at
     db.after_commit = jobs.announce_due_deliveries
@@ -71,6 +71,9 @@ def flask_config(settings: Settings) -> dict[str, object]:
     return {
         "SETTINGS": settings,
         "SECRET_KEY": settings.secret_key,
+        "SECRET_KEY_FALLBACKS": list(settings.secret_key_fallbacks),
+        # Flask-WTF knows of no fallbacks; its signer takes several keys, and signs with the last.
+        "WTF_CSRF_SECRET_KEY": [*settings.secret_key_fallbacks, settings.secret_key],
         "SQLALCHEMY_DATABASE_URI": settings.database_url,
         "SQLALCHEMY_ENGINE_OPTIONS": {"pool_pre_ping": settings.database_url.startswith("postgresql")},
         "RATELIMIT_STORAGE_URI": settings.redis_url.replace("unix://", "redis+unix://", 1),  # as limits calls a socket

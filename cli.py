@@ -38,13 +38,23 @@ from serving import (
 )
 from simulator.commands import demo, simulate
 from supervision import Supervisor
+from webhooks.endpoints import reseal_secrets
 
 FIRST_ORGANIZATION = "My organization"
+# How many endpoints one transaction of ``rotate-secrets`` holds.
+RESEALED_AT_ONCE = 100
 
 
 def init_app(app: Flask) -> None:
     """Register the commands."""
-    for command in (bootstrap_command, sign_in_link_command, serve_command, worker_command, sweep_command):
+    for command in (
+        bootstrap_command,
+        sign_in_link_command,
+        rotate_secrets_command,
+        serve_command,
+        worker_command,
+        sweep_command,
+    ):
         app.cli.add_command(command)
     app.cli.add_command(simulate)
     app.cli.add_command(demo)
@@ -189,6 +199,38 @@ def _public_url() -> str:
     """Return the address of the server: of the one that runs on this data, if the environment does not say."""
     served = served_address(current_app.config["SETTINGS"].data_dir, os.environ)
     return served or str(current_app.config["PUBLIC_URL"])
+
+
+# -- The secret key -----------------------------------------------------------------
+
+
+@click.command("rotate-secrets")
+@with_appcontext
+def rotate_secrets_command() -> None:
+    """Encrypt every webhook secret with the present SECRET_KEY, so that its fallbacks can be removed.
+
+    Run it when every process of the installation has the new key. It can be run again at any time.
+    """
+    box, last, changed, looked_at = current_app.extensions["secret_box"], None, 0, 0
+    unreadable: list[str] = []
+    with told_in_one_line():
+        while True:
+            with db.unit_of_work() as session:
+                done = reseal_secrets(session, box, last, RESEALED_AT_ONCE)
+            changed, looked_at = changed + done.changed, looked_at + done.looked_at
+            unreadable += done.unreadable
+            last = done.last
+            if last is None:
+                break
+    click.echo(f"{looked_at} webhook endpoints: the secrets of {changed} were encrypted anew.")
+    if unreadable:
+        raise click.ClickException(
+            f"No key opens the secrets of {', '.join(unreadable)}. Give the SECRET_KEY of that time in "
+            "SECRET_KEY_FALLBACKS and run this again, or rotate these secrets."
+        )
+    click.echo(
+        "Webhooks need no SECRET_KEY_FALLBACKS any more; sign-ins from before the change do, for 12 hours at most."
+    )
 
 
 # -- What runs ----------------------------------------------------------------------

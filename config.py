@@ -51,6 +51,7 @@ class Settings:
     redis_url: str
     embedded_redis: bool
     secret_key: str
+    secret_key_fallbacks: tuple[str, ...]
     web_concurrency: int
     worker_concurrency: int
     scim_rate_limit: str
@@ -101,6 +102,7 @@ class Settings:
             redis_url=redis_url or f"unix://{embedded_redis_socket(data_dir)}",
             embedded_redis=redis_url is None,
             secret_key=env.optional("SECRET_KEY", _secret_key) or _kept_secret_key(data_dir),
+            secret_key_fallbacks=env.get("SECRET_KEY_FALLBACKS", "", _secret_keys),
             web_concurrency=env.get("WEB_CONCURRENCY", "2", _at_least_one),
             worker_concurrency=env.get("WORKER_CONCURRENCY", "2", _at_least_one),
             scim_rate_limit=env.get("SCIM_RATE_LIMIT", "100 per second", _rate),
@@ -209,6 +211,11 @@ def _secret_key(value: str) -> str:
             "it is shorter than 32 characters. Make one: python -c 'import secrets; print(secrets.token_hex(32))'."
         )
     return value
+
+
+def _secret_keys(value: str) -> tuple[str, ...]:
+    """Return former keys, one on each line: a key may hold any other character."""
+    return tuple(_secret_key(line) for line in value.splitlines() if line.strip())
 
 
 def _kept_secret_key(data_dir: Path) -> str:

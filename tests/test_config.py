@@ -54,6 +54,7 @@ def test_the_defaults_need_no_other_service(read: Read, tmp_path: Path) -> None:
         ("DATABASE_URL", "sqlite:///:memory:", "SQLite needs a file"),
         ("REDIS_URL", "localhost:6379", "no Redis URL"),
         ("SECRET_KEY", "short", "shorter than 32 characters"),
+        ("SECRET_KEY_FALLBACKS", f"{SECRET_KEY}\nshort", "shorter than 32 characters"),
         ("WEB_CONCURRENCY", "0", "Give 1 or more"),
         ("WEB_CONCURRENCY", "many", "Give 1 or more"),
         ("WORKER_CONCURRENCY", "-1", "Give 1 or more"),
@@ -133,6 +134,13 @@ def test_the_public_url_follows_the_address_that_is_listened_on(read: Read) -> N
 def test_postgresql_is_meant_by_any_of_its_names(read: Read, scheme: str) -> None:
     settings = read(DATABASE_URL=f"{scheme}://user:p%40ss@host/name")
     assert settings.database_url == "postgresql+psycopg://user:p%40ss@host/name"
+
+
+def test_former_keys_stand_one_on_each_line(read: Read, tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text(f"{SECRET_KEY}\n\n{'x' * 32}\n")
+    assert read(SECRET_KEY_FALLBACKS_FILE=str(tmp_path / "keys")).secret_key_fallbacks == (SECRET_KEY, "x" * 32)
+    assert read(SECRET_KEY_FALLBACKS=SECRET_KEY).secret_key_fallbacks == (SECRET_KEY,)
+    assert read().secret_key_fallbacks == ()
 
 
 def test_networks_are_read_one_by_one(read: Read) -> None:

@@ -14,7 +14,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from cryptography.fernet import InvalidToken
 from sqlalchemy.orm import Session
 
 from clock import now_ms
@@ -38,7 +37,7 @@ from webhooks.outbox import (
     renew,
 )
 from webhooks.schedule import HOUR, JITTER, MINUTE, retry_after_ms
-from webhooks.secrets import SecretBox
+from webhooks.secrets import CannotOpen, SecretBox
 from webhooks.signing import signature_headers
 
 log = logging.getLogger(__name__)
@@ -75,6 +74,10 @@ class NoHints:
 
 
 USER_AGENT = "authn-scim-webhooks"
+CANNOT_SIGN = (
+    "Nothing was sent: the signing secret was encrypted with another SECRET_KEY. "
+    "Give that key in SECRET_KEY_FALLBACKS, or rotate the endpoint's secret."
+)
 FAILING_MS = 5 * 24 * HOUR
 # Outcomes are written at least this often, so that little is sent twice when the process dies.
 ROUND_SECONDS = 1.0
@@ -171,18 +174,21 @@ class _Drain:
         return outcomes
 
     def _open_secrets(self, upcoming: Round) -> list[str]:
-        """Return the plain secrets, or none when they were sealed with another key."""
-        try:
-            return [self.carrier.secret_box.open(sealed) for sealed in upcoming.sealed_secrets]
-        except InvalidToken:
-            log.error("the signing secret of %s cannot be opened; was SECRET_KEY changed?", self.endpoint_id)
-            return []
+        """Return the plain secrets, or none when the present one was sealed with a key that is not known."""
+        opened = []
+        for sealed in upcoming.sealed_secrets:
+            try:
+                opened.append(self.carrier.secret_box.open(sealed))
+            except CannotOpen:
+                log.error("%s: %s", self.endpoint_id, CANNOT_SIGN)
+                break  # without the present secret nothing is sent; without the one before, the present one will do
+        return opened
 
     def attempt(self, sender: Sender, delivery: DueDelivery, secrets: Sequence[str]) -> Outcome:
         """Make one attempt. Every failure is an outcome too."""
         began, started = self.carrier.now(), time.monotonic()
         if not secrets:
-            return Outcome(delivery, began, 0, error="The signing secret cannot be opened. Rotate it.")
+            return Outcome(delivery, began, 0, error=CANNOT_SIGN)
         signed = signature_headers(delivery.event_id, began // 1000, delivery.body, secrets)
         headers = {"Content-Type": "application/json", "User-Agent": USER_AGENT, **signed}
         try:

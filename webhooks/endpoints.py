@@ -6,6 +6,7 @@ of the query, so an endpoint of another one does not exist.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
@@ -18,7 +19,7 @@ from webhooks.destinations import CheckedUrl
 from webhooks.events import EVENT_TYPES, mark_due, matches, record_event
 from webhooks.representations import webhook_endpoint_object
 from webhooks.schedule import HOUR
-from webhooks.secrets import SecretBox
+from webhooks.secrets import CannotOpen, SecretBox
 from webhooks.signing import new_signing_secret
 
 DESCRIPTION_LENGTH = 500
@@ -147,6 +148,57 @@ def rotate_secret(session: Session, box: SecretBox, endpoint: WebhookEndpoint) -
     endpoint.updated_at = now
     session.flush()
     return secret
+
+
+@dataclass(frozen=True)
+class Resealed:
+    """What ``reseal_secrets`` did: how many endpoints it changed and looked at, and whose secret no key opens."""
+
+    changed: int
+    looked_at: int
+    unreadable: tuple[str, ...]
+    last: str | None
+
+
+def reseal_secrets(session: Session, box: SecretBox, after: str | None, limit: int) -> Resealed:
+    """Encrypt the secrets of the next endpoints with the present key; ``last`` is None when there are no more.
+
+    :param after: The ``last`` of the call before, or None to begin.
+    """
+    query = select(WebhookEndpoint).order_by(WebhookEndpoint.id).limit(limit).with_for_update(key_share=True)
+    if after is not None:
+        query = query.where(WebhookEndpoint.id > after)
+    endpoints = session.scalars(query, execution_options={"populate_existing": True}).all()
+    changed, unreadable = 0, []
+    for endpoint in endpoints:
+        _forget_expired_secret(endpoint)
+        try:
+            changed += _reseal(endpoint, box)
+        except CannotOpen:
+            unreadable.append(endpoint.id)
+    session.flush()
+    return Resealed(changed, len(endpoints), tuple(unreadable), endpoints[-1].id if len(endpoints) == limit else None)
+
+
+def _forget_expired_secret(endpoint: WebhookEndpoint) -> None:
+    if (endpoint.previous_secret_expires_at or 0) <= now_ms():
+        endpoint.previous_encrypted_secret = endpoint.previous_secret_expires_at = None
+
+
+def _reseal(endpoint: WebhookEndpoint, box: SecretBox) -> bool:
+    """Seal an endpoint's secrets with the present key, and tell whether that changed anything.
+
+    :raises CannotOpen: When one cannot be opened; nothing is changed then.
+    """
+    sealed = [endpoint.encrypted_secret]
+    if endpoint.previous_encrypted_secret is not None:
+        sealed.append(endpoint.previous_encrypted_secret)
+    if all(map(box.is_current, sealed)):
+        return False
+    endpoint.encrypted_secret, *previous = [box.seal(box.open(secret)) for secret in sealed]
+    if previous:
+        endpoint.previous_encrypted_secret = previous[0]
+    return True
 
 
 def delete_endpoint(session: Session, endpoint: WebhookEndpoint) -> None:
