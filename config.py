@@ -28,6 +28,8 @@ Network = IPv4Network | IPv6Network
 MAX_SOCKET_PATH = 100
 # RQ asks Redis who is connected, and that answer cannot be read when a path in it holds a space or an equals sign.
 SOCKET_PATH = re.compile(r"[\w./-]+", re.ASCII)
+MIN_RETENTION_DAYS = 3
+MAX_RETENTION_DAYS = 36_500
 
 
 class ConfigurationError(SystemExit):
@@ -64,6 +66,7 @@ class Settings:
     log_level: str
     log_format: str
     metrics_token: str | None
+    event_retention_days: int
 
     @property
     def scim_endpoint_url(self) -> str:
@@ -115,6 +118,7 @@ class Settings:
             log_level=env.get("LOG_LEVEL", "warning", _one_of("debug", "info", "warning", "error")),
             log_format=env.get("LOG_FORMAT", "text", _one_of("text", "json")),
             metrics_token=env.optional("METRICS_TOKEN", _metrics_token),
+            event_retention_days=env.get("EVENT_RETENTION_DAYS", "90", _retention_days),
         )
 
 
@@ -241,6 +245,15 @@ def _at_least_one(value: str) -> int:
 def _proxies(value: str) -> int:
     if not value.isascii() or not value.isdigit() or int(value) > 9:
         raise ValueError(f"{value!r} is no number of proxies. Give how many stand in front of the server, 0 to 9.")
+    return int(value)
+
+
+def _retention_days(value: str) -> int:
+    if not value.isascii() or not value.isdigit() or not MIN_RETENTION_DAYS <= int(value[:9]) <= MAX_RETENTION_DAYS:
+        raise ValueError(
+            f"{value!r} is no number of days from {MIN_RETENTION_DAYS} to {MAX_RETENTION_DAYS}. "
+            "Webhooks are tried again for two days."
+        )
     return int(value)
 
 

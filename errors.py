@@ -65,6 +65,12 @@ class Conflict(DomainError):
         self.constraint = constraint
 
 
+class Gone(DomainError):
+    """Something that was there once and is not kept any more."""
+
+    code = "gone"
+
+
 class VersionMismatch(DomainError):
     """The object changed since the version that the caller expects."""
 

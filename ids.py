@@ -6,3 +6,16 @@ from ulid import ULID
 def new_id(prefix: str) -> str:
     """Return a new identifier, such as ``user_01JD…`` (26 Crockford base32 characters after the prefix)."""
     return f"{prefix}_{ULID()}"
+
+
+def first_id(prefix: str, moment: int) -> str:
+    """Return the smallest identifier that can be made at a moment, in Unix milliseconds."""
+    return f"{prefix}_{ULID(moment.to_bytes(6, 'big') + bytes(10))}"
+
+
+def time_of(identifier: str) -> int | None:
+    """Return when an identifier was made, in Unix milliseconds; None for what is none."""
+    try:
+        return ULID.from_str(identifier.rpartition("_")[2]).milliseconds
+    except ValueError:
+        return None

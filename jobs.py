@@ -26,10 +26,12 @@ from rq.job import Job
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from clock import now_ms
 from database import db
 from metrics import DRAINS_BROKEN_OFF, WEBHOOK_ATTEMPTS
 from webhooks.delivery import Carrier, deliver_due, due_endpoints
 from webhooks.events import DUE_ENDPOINTS
+from webhooks.retention import remove_expired
 
 log = logging.getLogger(__name__)
 
@@ -250,6 +252,15 @@ def last_swept_at() -> float | None:
     return None if value is None else float(value)
 
 
+def remove_expired_events(pause: Callable[[float], bool]) -> int:
+    """Remove some of the events that are older than the setting says, and return how many.
+
+    :param pause: Waits for so many seconds, and tells whether to stop.
+    :raises SQLAlchemyError: When the database does not answer.
+    """
+    return remove_expired(db, now_ms(), current_app.config["SETTINGS"].event_retention_days, pause=pause)
+
+
 def run_sweep(seconds: float) -> None:
     """Sweep again and again, with that many seconds in between, until the process is told to end."""
     stopping = threading.Event()
@@ -258,6 +269,7 @@ def run_sweep(seconds: float) -> None:
     while not stopping.is_set():
         try:
             sweep_once()
+            remove_expired_events(stopping.wait)
         except (RedisError, SQLAlchemyError) as error:
             log.warning("the sweep did not get through (%s); it will be tried again", error)
         except Exception:

@@ -16,7 +16,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
 from blueprints.limits import limiter
-from errors import Conflict, DomainError, InvalidInput, NotAllowed, NotAuthenticated, NotFound, VersionMismatch
+from errors import Conflict, DomainError, Gone, InvalidInput, NotAllowed, NotAuthenticated, NotFound, VersionMismatch
 from ids import new_id
 
 log = logging.getLogger(__name__)
@@ -27,6 +27,7 @@ STATUS: dict[type[DomainError], int] = {
     NotAllowed: 403,
     NotFound: 404,
     Conflict: 409,
+    Gone: 410,
     VersionMismatch: 412,
     InvalidInput: 422,
 }

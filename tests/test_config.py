@@ -68,6 +68,8 @@ def test_the_defaults_need_no_other_service(read: Read, tmp_path: Path) -> None:
         ("LOG_FORMAT", "xml", "none of text, json"),
         ("SCIM_BULK_MAX_OPERATIONS", "0", "Give 1 or more"),
         ("SCIM_BULK_MAX_PAYLOAD_SIZE", "1 MiB", "Give 1 or more"),
+        ("EVENT_RETENTION_DAYS", "2", "from 3 to"),
+        ("EVENT_RETENTION_DAYS", "for ever", "no number of days"),
         ("SWEEP_SECONDS", "0", "no number of seconds"),
         ("SWEEP_SECONDS", "nan", "no number of seconds"),
     ],

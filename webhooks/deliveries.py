@@ -11,6 +11,7 @@ from models import Event, WebhookDelivery, WebhookEndpoint
 from webhooks.events import TEST_EVENT_TYPE, add_deliveries, mark_due, matches, write_events
 from webhooks.outbox import UNSYNCHRONIZED
 from webhooks.representations import webhook_endpoint_object
+from webhooks.retention import gone, is_kept, kept_since, require_kept
 
 STATES = ("pending", "succeeded", "failed")
 # How many events without a delivery are looked at in one statement of a replay.
@@ -65,9 +66,17 @@ def get_delivery(session: Session, delivery_id: str, organization_id: str | None
     """Return a delivery.
 
     :raises NotFound: When there is none of this id that the caller may see.
+    :raises Gone: When those of that time were removed with their events.
     """
     delivery = session.scalar(deliveries_of(organization_id).where(WebhookDelivery.id == delivery_id))
     if delivery is None:
+        require_kept(
+            session,
+            delivery_id,
+            code="webhook_delivery_expired",
+            what="The deliveries of that time are",
+            remedy="They cannot be sent again.",
+        )
         raise NotFound("No such webhook delivery.", code="webhook_delivery_not_found")
     return delivery
 
@@ -76,8 +85,11 @@ def replay_delivery(session: Session, delivery: WebhookDelivery) -> None:
     """Send the event again, under its id and with its body, on a schedule that begins anew. Earlier attempts stay.
 
     :raises Conflict: When the endpoint is disabled.
+    :raises Gone: When the event is old enough to be removed at any moment.
     """
     _require_enabled(delivery.endpoint)
+    if delivery.state != "pending" and not is_kept(session, delivery.event_id):
+        raise gone(kept_since(session), code="event_expired", what="The event is", remedy="It cannot be sent again.")
     delivery.state = "pending"
     delivery.attempt_count = 0
     delivery.next_attempt_at = now_ms()
@@ -92,8 +104,17 @@ def replay_since(session: Session, endpoint: WebhookEndpoint, since: int) -> int
     :param since: In Unix milliseconds.
     :return: How many deliveries are now pending because of it.
     :raises Conflict: When the endpoint is disabled.
+    :raises Gone: When events since that moment were removed.
     """
     _require_enabled(endpoint)
+    kept = kept_since(session)
+    if since < kept:
+        raise gone(
+            kept,
+            code="events_expired",
+            what="The first events since that moment are",
+            remedy="To send again what there still is, give meta.kept_since as since.",
+        )
     missed = _add_missed(session, endpoint, since)
     events = select(Event.id).where(Event.occurred_at >= since, Event.type != TEST_EVENT_TYPE)
     again = (

@@ -16,8 +16,10 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from errors import DomainError, InvalidInput
+from ids import first_id
 from models import Event
 from webhooks.events import next_in
+from webhooks.retention import kept_since, require_kept
 
 POSITIONS = "positions"
 CHUNK = 500
@@ -29,12 +31,16 @@ def list_organization_events(
     """Return an organization's events in the order of their sequence; ``after`` is the id of the last one seen.
 
     :raises InvalidInput: When ``after`` is no event of the organization.
+    :raises Gone: When events after it may have been removed.
     """
     query = select(Event).where(Event.stream == organization_id)
-    if after is not None:
-        last = session.scalar(query.where(Event.id == after))
-        query = query.where(Event.sequence > _found(last).sequence)
-    return session.scalars(query.order_by(Event.sequence).limit(limit)).all()
+    if after is None:
+        start = Event.id >= first_id("evt", kept_since(session))
+    else:
+        start = Event.sequence > _found(session, session.scalar(query.where(Event.id == after)), after).sequence
+    found = session.scalars(query.where(start).order_by(Event.sequence).limit(limit)).all()
+    _require_no_gap(session, after)
+    return found
 
 
 def list_all_events(session: Session, *, limit: int, after: str | None = None) -> Sequence[Event]:
@@ -43,21 +49,24 @@ def list_all_events(session: Session, *, limit: int, after: str | None = None) -
     It writes: the session must be one of a unit of work.
 
     :raises InvalidInput: When ``after`` is no event.
+    :raises Gone: When events after it may have been removed.
     """
-    start = 0
-    if after is not None:
-        start = _position_of(session, after)
-    query = select(Event).where(Event.position > start).order_by(Event.position).limit(limit)
+    query = select(Event).where(Event.position > 0).order_by(Event.position).limit(limit)
+    if after is None:
+        query = query.where(Event.id >= first_id("evt", kept_since(session)))
+    else:
+        query = query.where(Event.position > _position_of(session, after))
     found = session.scalars(query).all()
     if len(found) < limit and _place(session, limit - len(found)):
         found = session.scalars(query).all()
+    _require_no_gap(session, after)
     return found
 
 
 def _position_of(session: Session, event_id: str) -> int:
     """Return the position of an event; one known from a webhook may not have been placed yet."""
     while True:
-        event = _found(session.get(Event, event_id, populate_existing=True))
+        event = _found(session, session.get(Event, event_id, populate_existing=True), event_id)
         if event.position is not None:
             return event.position
         _place(session, CHUNK)
@@ -75,8 +84,22 @@ def _place(session: Session, count: int) -> int:
     return len(ids)
 
 
-def _found(event: Event | None) -> Event:
+def _found(session: Session, event: Event | None, after: str) -> Event:
     if event is None:
+        _require_no_gap(session, after)
         message = "after names no event of this list. Give the id of the last event that you have seen."
         raise InvalidInput([DomainError(message, code="invalid_value", meta={"param": "after"})])
     return event
+
+
+def _require_no_gap(session: Session, after: str | None) -> None:
+    """Return if no event after this one was removed. Ask it last: since when events are kept is written first."""
+    if after is not None:
+        require_kept(
+            session,
+            after,
+            code="events_expired",
+            what="The events after this one are",
+            remedy="Read the present state, for example GET /v1/organizations/{id}/memberships. Then list events "
+            "without after, and go on from there.",
+        )
