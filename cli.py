@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 from flask import Flask, current_app
@@ -37,6 +38,7 @@ from serving import (
     served_address,
 )
 from simulator.commands import demo, simulate
+from simulator.listening import Wishes, listen, web_address
 from supervision import Supervisor
 from webhooks.endpoints import reseal_secrets
 
@@ -51,6 +53,7 @@ def init_app(app: Flask) -> None:
         bootstrap_command,
         sign_in_link_command,
         rotate_secrets_command,
+        listen_command,
         serve_command,
         worker_command,
         sweep_command,
@@ -231,6 +234,33 @@ def rotate_secrets_command() -> None:
     click.echo(
         "Webhooks need no SECRET_KEY_FALLBACKS any more; sign-ins from before the change do, for 12 hours at most."
     )
+
+
+# -- For the developer of a backend ----------------------------------------------------
+
+
+@click.command("listen")
+@click.option("--port", type=click.IntRange(0, 65535), default=4400, show_default=True, help="0 takes a free one.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--secret-key", envvar="AUTHN_SCIM_SECRET_KEY", help="sk_…: registers an endpoint while this runs.")
+@click.option(
+    "--secret", envvar="AUTHN_SCIM_WEBHOOK_SECRET", help="whsec_…: verifies what comes to an endpoint of yours."
+)
+@click.option("--server", callback=web_address, help="Server to register at.  [default: the one on this data]")
+@click.option("--url", callback=web_address, help="How that server reaches this one, through a tunnel for example.")
+@click.option("--organization", "organization_id", metavar="ORG_ID", help="Only the events of one organization.")
+@click.option("--events", "event_types", multiple=True, default=("*",), metavar="TYPE", help="Only these types.")
+@click.option("--answer", type=click.IntRange(200, 599), default=204, show_default=True, help="500 makes it retry.")
+@click.option("--forward", callback=web_address, metavar="URL", help="Pass events on and answer what comes back.")
+@click.option("--json", "show_body", is_flag=True, help="Print each event whole.")
+@with_appcontext
+def listen_command(*, server: str | None, **options: Any) -> None:
+    """Receive webhooks, verify them and print them, until Ctrl-C.
+
+    Secrets are better given in AUTHN_SCIM_SECRET_KEY or AUTHN_SCIM_WEBHOOK_SECRET, or typed when
+    asked: options are seen by other users of this machine.
+    """
+    listen(Wishes(server=server or _public_url(), **options))
 
 
 # -- What runs ----------------------------------------------------------------------

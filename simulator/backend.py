@@ -1,7 +1,7 @@
 """The product's backend: what it asks the management API."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -37,13 +37,23 @@ class ProductBackend:
         listed = self._list(f"/organizations/{quote(organization_id)}/memberships")
         return {membership["user"]["id"]: membership for membership in listed}
 
-    def register_receiver(self, organization_id: str, url: str) -> JsonObject:
-        """Register a webhook endpoint for all events of an organization, and return it with its ``signing_secret``."""
+    def register_receiver(
+        self,
+        organization_id: str | None,
+        url: str,
+        *,
+        description: str = "Simulator",
+        event_types: Sequence[str] = ("*",),
+    ) -> JsonObject:
+        """Register a webhook endpoint, and return it with its ``signing_secret``.
+
+        :param organization_id: Whose events it gets; None for all that the secret key opens.
+        """
         body = {
             "url": url,
-            "description": "Simulator",
+            "description": description,
             "organization_id": organization_id,
-            "enabled_event_types": ["*"],
+            "enabled_event_types": list(event_types),
         }
         exchange = self._call("POST", "/webhook-endpoints", body, expected=(200, 201))
         endpoint = _object(exchange)

@@ -15,6 +15,10 @@ from simulator.exchange import JsonObject, Misbehaviour
 SECRET_SECONDS = 10
 # How soon the receiver notices that it is to end.
 POLL_SECONDS = 0.05
+# No event is nearly as long.
+MAX_BODY = 4 * 1024 * 1024
+
+Answer = Callable[[bytes, dict[str, str]], int]
 
 
 @dataclass(frozen=True)
@@ -28,8 +32,58 @@ class Event:
     body: JsonObject
 
 
+class DeliveryServer:
+    """An HTTP server in a thread, as a context manager. ``answer`` gets body and headers, and returns the status.
+
+    :raises OSError: When the port is taken or the host is none of this machine.
+    """
+
+    def __init__(self, host: str, port: int, answer: Answer) -> None:
+        self._server = ThreadingHTTPServer((host, port), _handler_for(answer))
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(POLL_SECONDS,), daemon=True)
+
+    @property
+    def url(self) -> str:
+        """Where deliveries are to be sent."""
+        host, port = self._server.server_address[:2]
+        return f"http://{host!s}:{port}/"
+
+    def __enter__(self) -> "DeliveryServer":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def _handler_for(answer: Answer) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            length = self.headers.get("Content-Length", "0")
+            if not (length.isascii() and length.isdigit()) or int(length[:9]) > MAX_BODY:
+                self.close_connection = True
+                self._say(413)
+                return
+            body = self.rfile.read(int(length))
+            self._say(answer(body, {name.lower(): value for name, value in self.headers.items()}))
+
+        def _say(self, status: int) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Write nothing: whoever answers tells what arrived."""
+
+    return Handler
+
+
 class WebhookReceiver:
-    """An HTTP server in a thread. It keeps events by id; a delivery it cannot verify is refused and remembered.
+    """A server for deliveries. It keeps events by id; a delivery it cannot verify is refused and remembered.
 
     Use it as a context manager, and give it the ``signing_secret`` as soon as the endpoint is registered.
     """
@@ -41,23 +95,19 @@ class WebhookReceiver:
         self._complaints: list[str] = []
         self._changed = threading.Condition()
         self._verifier: Webhook | None = None
-        self._server = ThreadingHTTPServer((host, 0), _handler_for(self))
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(POLL_SECONDS,), daemon=True)
+        self._server = DeliveryServer(host, 0, lambda body, headers: 204 if self.accept(body, headers) else 400)
 
     @property
     def url(self) -> str:
         """Where deliveries are to be sent."""
-        host, port = self._server.server_address[:2]
-        return f"http://{host!s}:{port}/"
+        return self._server.url
 
     def __enter__(self) -> "WebhookReceiver":
-        self._thread.start()
+        self._server.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._server.__exit__()
 
     def trust(self, signing_secret: str) -> None:
         """Verify deliveries with this secret from now on."""
@@ -97,7 +147,7 @@ class WebhookReceiver:
                     raise ValueError("it came before the endpoint had a secret")
                 # The library reads the headers by splitting, and fails with other errors than its own on crooked ones.
                 content = self._verifier.verify(body, headers)
-                self._keep(_event_of(headers["webhook-id"], content))
+                self._keep(event_of(headers["webhook-id"], content))
             except (WebhookVerificationError, ValueError) as error:
                 shown = body[:500].decode("utf-8", "replace")
                 self._complaints.append(f"{error}: {_signed_headers(headers)}\n{shown}")
@@ -124,7 +174,7 @@ class WebhookReceiver:
         self.events.append(event)
 
 
-def _event_of(webhook_id: str, content: Any) -> Event:
+def event_of(webhook_id: str, content: Any) -> Event:
     """Return the event of an envelope.
 
     :raises ValueError: When a member is missing or of another kind.
@@ -142,20 +192,3 @@ def _event_of(webhook_id: str, content: Any) -> Event:
 
 def _signed_headers(headers: dict[str, str]) -> str:
     return json.dumps({name: value for name, value in headers.items() if name.startswith("webhook-")})
-
-
-def _handler_for(receiver: WebhookReceiver) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            self.send_response(204 if receiver.accept(body, headers) else 400)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Write nothing: the story tells what arrived."""
-
-    return Handler
