@@ -98,10 +98,11 @@ def replay_delivery(session: Session, delivery: WebhookDelivery) -> None:
     mark_due(session, delivery.endpoint_id)
 
 
-def replay_since(session: Session, endpoint: WebhookEndpoint, since: int) -> int:
+def replay_since(session: Session, endpoint: WebhookEndpoint, since: int, *, only_failed: bool = False) -> int:
     """Send again all events since a moment, also those that the endpoint missed while it was disabled.
 
     :param since: In Unix milliseconds.
+    :param only_failed: Leave out what was delivered.
     :return: How many deliveries are now pending because of it.
     :raises Conflict: When the endpoint is disabled.
     :raises Gone: When events since that moment were removed.
@@ -120,7 +121,7 @@ def replay_since(session: Session, endpoint: WebhookEndpoint, since: int) -> int
     again = (
         update(WebhookDelivery)
         .where(WebhookDelivery.endpoint_id == endpoint.id, WebhookDelivery.event_id.in_(events))
-        .where(WebhookDelivery.state != "pending")
+        .where(WebhookDelivery.state.in_(("failed",) if only_failed else ("failed", "succeeded")))
         .values(state="pending", attempt_count=0, next_attempt_at=now_ms(), finished_at=None)
         .returning(WebhookDelivery.id)
     )

@@ -7,8 +7,9 @@ of the query, so an endpoint of another one does not exist.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import Session
 
 from clock import now_ms
@@ -24,6 +25,7 @@ from webhooks.signing import new_signing_secret
 
 DESCRIPTION_LENGTH = 500
 PREVIOUS_SECRET_MS = 24 * HOUR
+SHOWN_GIVEN_UP = 5
 DISABLED_BY_HAND = "manual"
 DISABLED_AS_GONE = "gone"
 DISABLED_AS_FAILING = "failing"
@@ -52,6 +54,35 @@ def get_endpoint(session: Session, endpoint_id: str, organization_id: str | None
     if endpoint is None:
         raise NotFound("No such webhook endpoint.", code="webhook_endpoint_not_found")
     return endpoint
+
+
+@dataclass(frozen=True)
+class GivenUp:
+    """An endpoint that was disabled as ``gone`` or ``failing``. ``host`` is None where it is not the organization's."""
+
+    host: str | None
+    reason: str
+    disabled_at: int
+
+
+def list_given_up(session: Session, organization_id: str) -> list[GivenUp]:
+    """Return the endpoints with an organization's events that were disabled because nobody took them, latest first."""
+    query = (
+        select(WebhookEndpoint)
+        .where(WebhookEndpoint.disabled_reason.in_((DISABLED_AS_GONE, DISABLED_AS_FAILING)))
+        .where(or_(WebhookEndpoint.organization_id.is_(None), WebhookEndpoint.organization_id == organization_id))
+        .order_by(WebhookEndpoint.disabled_at.desc())
+        .limit(SHOWN_GIVEN_UP)
+    )
+    return [
+        GivenUp(
+            # The path may hold a secret; the address of the product's own endpoint is no business of a customer.
+            host=None if endpoint.organization_id is None else urlsplit(endpoint.url).hostname,
+            reason=endpoint.disabled_reason or "",
+            disabled_at=endpoint.disabled_at or 0,
+        )
+        for endpoint in session.scalars(query)
+    ]
 
 
 def create_endpoint(

@@ -19,6 +19,7 @@ def webhook_endpoint_object(endpoint: WebhookEndpoint, signing_secret: str | Non
         "enabled_event_types": endpoint.enabled_event_types,
         "enabled": endpoint.enabled,
         "disabled_at": endpoint.disabled_at,
+        "disabled_reason": endpoint.disabled_reason,
         "created_at": endpoint.created_at,
         "updated_at": endpoint.updated_at,
         **shown,

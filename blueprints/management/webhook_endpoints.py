@@ -50,6 +50,7 @@ class Replay(Body):
     """The body that sends events again; ``since`` is in Unix milliseconds."""
 
     since: Milliseconds
+    only_failed: bool = False
 
 
 def own_organization() -> str | None:
@@ -149,11 +150,11 @@ def try_webhook_endpoint(endpoint_id: str) -> tuple[Response, int]:
 
 @bp.post(f"{ENDPOINT}/replay")
 def replay_webhook_endpoint(endpoint_id: str) -> tuple[Response, int]:
-    """Send all events since a moment again, also those that the endpoint missed while it was disabled."""
+    """Send all events since a moment again, or those that failed; with those missed while the endpoint was disabled."""
     body = json_body(Replay)
     with db.unit_of_work() as session:
         endpoint = get_endpoint(session, endpoint_id, own_organization())
-        count = replay_since(session, endpoint, body.since)
+        count = replay_since(session, endpoint, body.since, only_failed=body.only_failed)
     return jsonify(object="webhook_replay", endpoint_id=endpoint_id, since=body.since, deliveries=count), 202
 
 

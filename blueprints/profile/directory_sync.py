@@ -12,6 +12,7 @@ from directory.overview import get_overview
 from models import ScimToken
 from organizations.roles import PROVISIONING_MANAGE, PROVISIONING_READ
 from organizations.scim_tokens import get_scim_token, issue_scim_token, list_scim_tokens, revoke_scim_token
+from webhooks.endpoints import list_given_up
 
 bp = Blueprint("directory_sync", __name__, url_prefix="/organization/directory-sync")
 
@@ -26,10 +27,16 @@ def show_overview() -> str:
     with db.reading() as session:
         overview = get_overview(session, signed_in().organization_id, now)
         tokens = list_scim_tokens(session, signed_in().organization_id, limit=SHOWN_TOKENS)
+        given_up_endpoints = list_given_up(session, signed_in().organization_id)
         session.expunge_all()
     tokens = sorted(tokens, key=lambda token: is_past(token, now))
     return render_template(
-        "profile/directory_sync.html", overview=overview, tokens=tokens, now=now, endpoint_url=endpoint_url()
+        "profile/directory_sync.html",
+        overview=overview,
+        given_up_endpoints=given_up_endpoints,
+        tokens=tokens,
+        now=now,
+        endpoint_url=endpoint_url(),
     )
 
 

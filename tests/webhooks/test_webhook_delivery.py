@@ -494,6 +494,31 @@ def test_all_since_a_time_are_replayed_with_those_missed_while_disabled(
     assert none.json["deliveries"] == 0
 
 
+def test_only_what_failed_or_was_missed_is_replayed_where_that_is_wished(
+    acme: Tenant, receiver: Receiver, post: Post, add_endpoint: AddEndpoint, deliveries_of: DeliveriesOf
+) -> None:
+    endpoint = add_endpoint(acme, receiver)
+    path = f"/webhook-endpoints/{endpoint['id']}"
+    only_failed = {"since": now_ms(), "only_failed": True}
+    make_events(acme)
+    post.deliver(endpoint["id"])
+    make_events(acme)
+    receiver.answers = [status(500)] * (1 + len(RETRY_DELAYS))
+    for delay in (0, *RETRY_DELAYS):
+        post.later(delay).deliver(endpoint["id"])
+    assert [delivery["state"] for delivery in deliveries_of(acme, endpoint)] == ["succeeded", "failed"]
+    acme.api("PATCH", path, {"enabled": False})
+    make_events(acme)
+    acme.api("PATCH", path, {"enabled": True})
+    # The missed ones are the token, and that the endpoint itself was disabled.
+    assert acme.api("POST", f"{path}/replay", only_failed).json["deliveries"] == 3
+    delivered, failed = receiver.ids()[0], receiver.ids()[-1]
+    assert post.deliver(endpoint["id"]) == 3
+    assert failed in receiver.ids()[-3:] and delivered not in receiver.ids()[-3:]
+    assert acme.api("POST", f"{path}/replay", only_failed).json["deliveries"] == 0
+    assert acme.api("POST", f"{path}/replay", {"since": 0, "only_failed": "yes"}).status_code == 422
+
+
 def test_a_test_event_goes_to_its_endpoint_alone_and_only_once(
     acme: Tenant,
     receiver: Receiver,

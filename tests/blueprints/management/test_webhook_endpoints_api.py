@@ -19,6 +19,7 @@ MEMBERS = {
     "enabled_event_types",
     "enabled",
     "disabled_at",
+    "disabled_reason",
     "created_at",
     "updated_at",
 }

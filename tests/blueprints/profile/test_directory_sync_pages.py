@@ -11,8 +11,18 @@ from sqlalchemy import delete, select, update
 from clock import now_ms
 from database import db
 from ids import new_id
-from models import DirectoryActivity, DirectoryGroup, DirectoryUser, OrganizationMembership, Role, ScimToken, User
+from models import (
+    DirectoryActivity,
+    DirectoryGroup,
+    DirectoryUser,
+    OrganizationMembership,
+    Role,
+    ScimToken,
+    User,
+    WebhookEndpoint,
+)
 from organizations.scim_tokens import find_token_holder
+from webhooks.endpoints import disable_endpoint
 
 SYNC = "/organization/directory-sync"
 NEW = f"{SYNC}/tokens/new"
@@ -133,6 +143,34 @@ def test_it_shows_the_base_url_and_what_to_do_in_okta(acme_admin: Any) -> None:
     assert page.words("#base-url") == "https://acme.authn.test/scim/v2/"
     for words in ("Base URL", "API Token", "Test API Credentials", "Create Users", "Deactivate Users"):
         assert words in page.words(".steps")
+
+
+def test_a_webhook_endpoint_that_was_given_up_is_told_with_the_reason(
+    app: Flask, acme: Any, acme_admin: Any, globex_admin: Any
+) -> None:
+    def add(organization_id: str | None, host: str) -> str:
+        body = {"url": f"http://{host}:9/secret-path", "organization_id": organization_id}
+        answer = acme.api("POST", "/webhook-endpoints", body)
+        assert answer.status_code == 201
+        return str(answer.json["id"])
+
+    def disable(endpoint_id: str, reason: str) -> None:
+        with app.app_context(), db.unit_of_work() as session:
+            disable_endpoint(session, session.get_one(WebhookEndpoint, endpoint_id), reason)
+
+    add(acme.organization_id, "127.0.0.1")
+    disable(add(acme.organization_id, "127.0.0.2"), "manual")
+    assert "webhook endpoint" not in acme_admin.get(SYNC).text
+    failing, ours = add(acme.organization_id, "127.0.0.3"), add(None, "127.0.0.4")
+    disable(failing, "failing")
+    disable(ours, "gone")
+    page = acme_admin.get(SYNC).text
+    assert "The webhook endpoint at 127.0.0.3 is disabled. For five days it answered nothing but failures." in page
+    assert "A webhook endpoint of the product is disabled. It answered that it is gone (410)." in page
+    assert "secret-path" not in page and "127.0.0.4" not in page
+    assert "127.0.0.3" not in globex_admin.get(SYNC).text
+    acme.api("PATCH", f"/webhook-endpoints/{failing}", {"enabled": True})
+    assert "127.0.0.3" not in acme_admin.get(SYNC).text
 
 
 # -- Issuing ----------------------------------------------------------------------
