@@ -250,6 +250,8 @@ def note_health(session: Session, endpoint_id: str, outcomes: Sequence[Outcome])
         return
     reason = None
     for outcome in outcomes:
+        if outcome.error == CANNOT_SIGN:
+            continue  # nobody was asked: the fault is on this side
         if outcome.succeeded:
             endpoint.failing_since = None
             continue

@@ -14,6 +14,7 @@ from models import WebhookEndpoint
 from tests.conftest import SECRET_KEY, Tenant
 from tests.webhooks.conftest import Post
 from tests.webhooks.receiving import Receiver, make_events
+from webhooks.retention import DAY
 from webhooks.secrets import SecretBox
 
 NEW_KEY = "the secret key after the change, long enough"
@@ -113,6 +114,18 @@ def test_a_wrong_key_sends_nothing_loses_nothing_and_says_what_to_do(
 
     assert post.later(61_000).deliver(endpoint["id"]) == 1, "with the right key it arrives"
     Webhook(endpoint["signing_secret"]).verify(receiver.received[0].body, receiver.received[0].headers)
+
+
+def test_a_wrong_key_for_days_disables_no_endpoint(
+    acme: Tenant, receiver: Receiver, add_endpoint: Any, deliveries_of: Any, restarted: Any
+) -> None:
+    endpoint = add_endpoint(acme, receiver)
+    wrong = Post(restarted(SECRET_KEY=NEW_KEY))
+    for _ in range(2):
+        make_events(acme)
+        wrong.later(6 * DAY).deliver(endpoint["id"])
+    assert [len(delivery["attempts"]) for delivery in deliveries_of(acme, endpoint)] == [2, 1]
+    assert acme.api("GET", f"/webhook-endpoints/{endpoint['id']}").json["enabled"] is True
 
 
 def test_when_only_the_secret_before_cannot_be_opened_the_present_one_signs(

@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 
 from database import db
+from models import WebhookEndpoint
 from organizations.secret_keys import make_secret_key
 from tests.conftest import Tenant
 
@@ -54,6 +56,17 @@ def test_creating_an_endpoint_shows_its_secret_this_once(acme: Tenant) -> None:
     read = acme.api("GET", f"/webhook-endpoints/{endpoint['id']}").json
     assert set(read) == MEMBERS
     assert acme.api("GET", "/webhook-endpoints").json == {"data": [read], "meta": {"next_cursor": None}}
+
+
+def test_secrets_are_stored_encrypted(app: Flask, acme: Tenant) -> None:
+    created = add(acme).json
+    rotated = acme.api("POST", f"/webhook-endpoints/{created['id']}/rotate-secret").json
+    with app.app_context(), db.reading() as session:
+        row = session.execute(select(WebhookEndpoint.__table__)).one()
+    secrets = [created["signing_secret"], rotated["signing_secret"]]
+    assert not [value for value in row if any(secret.removeprefix("whsec_") in str(value) for secret in secrets)]
+    stored = [row.previous_encrypted_secret, row.encrypted_secret]
+    assert [app.extensions["secret_box"].open(sealed) for sealed in stored] == secrets
 
 
 def test_an_endpoint_without_an_organization_is_for_the_whole_environment(acme: Tenant) -> None:
