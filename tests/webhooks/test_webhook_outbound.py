@@ -339,6 +339,7 @@ def test_tls_asks_for_the_name_and_checks_it_though_the_address_is_connected_to(
         assert sender.post(b"{}", {}).status == 204
         assert sender.post(b"{}", {}).status == 204
     assert asked == ["hooks.example.com"]
+    assert {request.headers["host"] for request in receiver.received} == {f"hooks.example.com:{receiver.port}"}
     assert receiver.connections == 1
 
 

@@ -16,6 +16,7 @@ from database import db
 from models import Event, WebhookDelivery, WebhookEndpoint
 from organizations.organizations import bootstrap
 from tests.conftest import Tenant
+from tests.webhooks.conftest import Post
 from tests.webhooks.receiving import Receiver, make_events
 from webhooks.events import record_event
 from webhooks.history import list_all_events
@@ -44,6 +45,19 @@ def test_an_event_of_a_change_that_is_not_committed_does_not_exist(
     assert (count(app, Event), count(app, WebhookDelivery)) == before
     make_events(acme)
     assert (count(app, Event), count(app, WebhookDelivery)) == (before[0] + 1, before[1] + 1)
+
+
+def test_a_scim_request_sends_nothing_itself_and_its_delivery_waits_for_a_worker(
+    app: Flask, acme: Tenant, receiver: Receiver, post: Post, add_endpoint: Callable[..., Any]
+) -> None:
+    endpoint = add_endpoint(acme, receiver, enabled_event_types=["scimUser.provisioned"])
+    user = {"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": "ada@acme.example"}
+    assert acme.scim("POST", "/Users", user).status_code == 201
+    assert receiver.connections == 0
+    [delivery] = acme.api("GET", "/webhook-deliveries?state=pending").json["data"]
+    assert delivery["attempts"] == []
+    assert post.deliver(endpoint["id"]) == 1
+    assert receiver.ids() == [delivery["event_id"]]
 
 
 def test_a_number_that_was_not_committed_is_given_to_the_next_event(app: Flask, acme: Tenant) -> None:
