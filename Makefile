@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run sign-in-link demo test lint migration
+.PHONY: help run sign-in-link demo test lint bench migration
 
 help: ## Print this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r target words; do printf '  make %-14s %s\n' "$$target" "$$words"; done
@@ -27,6 +27,9 @@ lint: $(VENV)/.installed-dev ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+bench: $(VENV)/.installed-dev ## Measure how fast it is (write=1 keeps the table in docs/performance.md)
+	@$(BIN)/python -m bench $(if $(write),--write)
 
 migration: $(VENV)/.installed-dev ## Write a migration for what changed in models.py: make migration message="…"
 	$(BIN)/flask --app app db upgrade

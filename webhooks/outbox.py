@@ -185,7 +185,7 @@ def record_outcomes(session: Session, outcomes: Sequence[Outcome], now: int, ran
     known = [outcome for outcome in outcomes if outcome.delivery.id in present]
     if not known:
         return
-    session.execute(insert(WebhookAttempt), [_attempt_row(outcome) for outcome in known])
+    session.connection().execute(insert(WebhookAttempt), [_attempt_row(outcome) for outcome in known])
     succeeded = [outcome.delivery.id for outcome in known if outcome.succeeded]
     if succeeded:
         session.execute(

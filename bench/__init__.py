@@ -1,0 +1,1 @@
+"""How fast it is, measured: ``make bench``. One module for each subject; docs/performance.md keeps what came out."""

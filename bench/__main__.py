@@ -1,0 +1,44 @@
+"""``python -m bench``: measure the subjects, print the table, and keep it in docs/performance.md when asked to."""
+
+import argparse
+import re
+
+from bench import webhooks
+from bench.measuring import machine, table
+from bench.sandbox import ROOT
+
+SUBJECTS = {"webhooks": webhooks.measure}
+DOCUMENT = ROOT / "docs" / "performance.md"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure what the command line names."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure how fast it is.")
+    parser.add_argument("subjects", nargs="*", metavar="subject", help=f"of {', '.join(SUBJECTS)}; all without one")
+    parser.add_argument("--size", type=int, default=2000, help="how much one run takes on")
+    parser.add_argument("--repeat", type=int, default=5, help="how many runs; the median counts")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/performance.md")
+    options = parser.parse_args(arguments)
+    unknown = set(options.subjects) - set(SUBJECTS)
+    if unknown:
+        parser.error(f"no such subject: {', '.join(sorted(unknown))}")
+    for name in options.subjects or SUBJECTS:
+        result = table(SUBJECTS[name](size=options.size, repeat=options.repeat))
+        about = f"{options.size:,} per run; {machine()}."
+        print(f"\n## {name}\n\n{result}\n\n{about}")
+        if options.write:
+            keep(name, f"{result}\n\n{about}")
+
+
+def keep(name: str, result: str) -> None:
+    """Put a subject's table where the document marks its place."""
+    begin, end = f"<!-- measured: {name} -->", "<!-- end -->"
+    text = DOCUMENT.read_text(encoding="utf-8")
+    place = re.compile(f"{begin}.*?{end}", re.DOTALL)
+    if not place.search(text):
+        raise SystemExit(f"docs/performance.md has no place for {name}: put the lines {begin} and {end} there.")
+    DOCUMENT.write_text(place.sub(lambda _: f"{begin}\n\n{result}\n\n{end}", text), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

