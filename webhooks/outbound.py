@@ -11,6 +11,7 @@ whole exchange has to hold for every single read of a receiver that drips.
 
 import functools
 import http.client
+import io
 import select
 import socket
 import ssl
@@ -43,10 +44,14 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True)
 class Limits:
-    """How long one exchange may take, in seconds, and how much of an answer is read and kept, in bytes."""
+    """How long one exchange may take, in seconds, and how much of an answer is read and kept, in bytes.
+
+    ``lines`` is for all that is no content: status lines, headers, sizes of chunks, trailers.
+    """
 
     connect: float = 5.0
     total: float = 15.0
+    lines: int = 256 * 1024
     read: int = 64 * 1024
     kept: int = 4 * 1024
 
@@ -158,6 +163,52 @@ class ConnectTimeout(TimeoutError):
     """The receiver did not accept the connection in time."""
 
 
+# -- Answers --------------------------------------------------------------------
+
+
+class EndlessHead(http.client.HTTPException):
+    """The answer has more lines around its content than are read."""
+
+
+class _WholeLines(io.BufferedReader):
+    """What an answer is read from. To ``http.client`` a head that breaks off is one that has ended; here it is not."""
+
+    def __init__(self, raw: io.RawIOBase, limit: int) -> None:
+        super().__init__(raw)
+        self.left = self.limit = limit
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        """Return a line with its end; nothing when the connection was closed before the first one.
+
+        :raises http.client.IncompleteRead: When the connection was closed since.
+        """
+        line = super().readline(self.left + 1 if size is None or size < 0 else min(size, self.left + 1))
+        begun = self.left < self.limit
+        self.left -= len(line)
+        if self.left < 0:
+            raise EndlessHead
+        if not line.endswith(b"\n") and len(line) != size and (line or begun):
+            raise http.client.IncompleteRead(line)
+        return line
+
+
+class _Response(http.client.HTTPResponse):
+    """An answer as ``http.client`` reads it, without those that only say that another one comes (RFC 9110 §15.2)."""
+
+    def __init__(self, connection: socket.socket, limit: int) -> None:
+        super().__init__(connection, method="POST")
+        raw = self.fp.detach()  # nothing was read yet
+        assert isinstance(raw, io.RawIOBase)
+        self.fp = _WholeLines(raw, limit)
+
+    def begin(self) -> None:
+        """Read the status and the headers of the final answer."""
+        super().begin()
+        while 100 <= self.status < 200 and self.status != http.client.SWITCHING_PROTOCOLS:
+            self.headers = None  # type: ignore[assignment]  # as before the first answer
+            super().begin()
+
+
 # -- Requests -------------------------------------------------------------------
 
 
@@ -237,10 +288,11 @@ class Sender:
 
     def _exchange(self, connection: socket.socket, request: bytes) -> Answer:
         connection.sendall(request)
-        response = http.client.HTTPResponse(connection, method="POST")
+        response = _Response(connection, self._limits.lines)
         response.begin()
         content, error = self._read(response)
-        if response.will_close or not response.isclosed():
+        # After 101 the receiver no longer speaks HTTP.
+        if response.will_close or not response.isclosed() or response.status == http.client.SWITCHING_PROTOCOLS:
             self.close()
         return Answer(response.status, response.headers.get("Retry-After"), content[: self._limits.kept], error)
 
@@ -287,6 +339,7 @@ def explain(error: Exception, limits: Limits) -> str:
         (ConnectionRefusedError, "The connection was refused."),
         (http.client.RemoteDisconnected, "The connection was closed without an answer."),
         (http.client.IncompleteRead, "The connection was closed in the middle of the answer."),
+        (EndlessHead, "The headers of the answer are too long."),
         (ConnectionError, "The connection was closed by the receiver."),
         (http.client.HTTPException, "The answer is not HTTP."),
     ]

@@ -50,7 +50,7 @@ def retry_after_ms(header: str | None, now: int) -> int | None:
         return min(int(text[:9]) * 1000, LONGEST_RETRY_AFTER)
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter for a time zone beyond all numbers
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)

@@ -49,6 +49,9 @@ def test_a_receiver_can_ask_for_more_time_but_not_for_less(asked: int | None, wa
         ("Tue, 14 Nov 2023 22:15:20", 2 * MINUTE),
         ("Tue, 14 Nov 2023 22:13:19 GMT", 0),
         ("Tue, 14 Nov 2034 22:13:20 GMT", 24 * HOUR),
+        ("Tue, 14 Nov 2023 22:15:20 +" + "9" * 20, None),
+        ("Tue, 14 Nov " + "9" * 20 + " 22:15:20 GMT", None),
+        ("Tue, 31 Feb 2023 22:15:20 GMT", None),
     ],
 )
 def test_retry_after_is_read_as_seconds_or_as_a_date_and_at_most_a_day(header: str | None, wait: int | None) -> None:
