@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT, clean_environment, free_port, wait_until
+from tests.deployment.receiving import Product
 from tests.deployment.running import Running
 
 
@@ -53,3 +54,11 @@ def servers(tmp_path: Path) -> Iterator[Callable[..., Running]]:
     yield start
     for server in started:
         server.kill_all()
+
+
+@pytest.fixture
+def product() -> Iterator[Product]:
+    server = Product()
+    yield server
+    server.shutdown()
+    server.server_close()

@@ -1,13 +1,10 @@
 """Kill -9 in the middle of a back-fill: what was acknowledged is there, and every event arrives under one id."""
 
-import json
 import os
 import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
@@ -15,6 +12,7 @@ import pytest
 
 from tests import okta
 from tests.conftest import wait_until
+from tests.deployment.receiving import Product
 from tests.deployment.running import PROGRAMS, Running
 
 pytestmark = pytest.mark.slow
@@ -22,46 +20,6 @@ pytestmark = pytest.mark.slow
 PEOPLE = 500
 # After so many people, these are killed.
 KILLS = [(50, ["web server"]), (150, ["worker"]), (250, ["redis"]), (350, ["worker", "redis"]), (450, ["web server"])]
-
-
-class Product(ThreadingHTTPServer):
-    """The product's webhook receiver: keeps every body that it was sent, by event id."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Hook)
-        self.bodies: dict[str, set[bytes]] = {}
-        self.lock = threading.Lock()
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    def events(self) -> list[dict[str, Any]]:
-        with self.lock:
-            return [json.loads(next(iter(bodies))) for bodies in self.bodies.values()]
-
-
-class _Hook(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: Product
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        with self.server.lock:
-            self.server.bodies.setdefault(self.headers["webhook-id"], set()).add(body)
-        self.send_response(204)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_arguments: Any) -> None:
-        """Say nothing."""
-
-
-@pytest.fixture
-def product() -> Iterator[Product]:
-    server = Product()
-    yield server
-    server.shutdown()
-    server.server_close()
 
 
 class Idp:
@@ -115,7 +73,7 @@ def test_kill_9_of_anything_during_a_back_fill_loses_and_invents_nothing(
         headers={"Authorization": f"Bearer {running.printed('Secret key')}"},
         timeout=10,
     )
-    hook = {"url": f"http://127.0.0.1:{product.server_address[1]}/", "enabled_event_types": ["scimUser.*"]}
+    hook = {"url": f"{product.url}/", "enabled_event_types": ["scimUser.*"]}
     assert api.post("/webhook-endpoints", json=hook).status_code == 201
     with ThreadPoolExecutor(8) as pool:
         assigned = [pool.submit(idp.assign, number) for number in range(PEOPLE)]

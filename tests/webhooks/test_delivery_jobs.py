@@ -6,15 +6,17 @@ from typing import Any
 from flask import Flask
 from rq import Queue
 from rq.job import Job
+from sqlalchemy import func, select
 
 import jobs
 from app import create_app
 from config import Settings
 from database import db
-from models import WebhookEndpoint
+from models import WebhookDelivery, WebhookEndpoint
 from tests.conftest import Tenant
 from tests.webhooks.conftest import Post
 from tests.webhooks.receiving import Receiver, make_events, status
+from webhooks.events import record_events
 
 AddEndpoint = Callable[..., dict[str, Any]]
 NO_REDIS = "redis://127.0.0.1:1/0"
@@ -47,6 +49,20 @@ def test_a_commit_queues_one_job_for_each_endpoint_and_none_twice(
     assert sorted(queued(app)) == sorted([own, everybody])
     work(app)
     assert len(receiver.received) == 3 + 4
+
+
+def test_a_burst_queues_one_job_for_each_endpoint_however_many_events_there_are(
+    app: Flask, acme: Tenant, receiver: Receiver, add_endpoint: AddEndpoint
+) -> None:
+    endpoints = [add_endpoint(acme, receiver, enabled_event_types=["scimUser.*"])["id"] for _ in range(50)]
+    with app.app_context():
+        for _ in range(20):
+            with db.unit_of_work() as session:
+                record_events(session, acme.organization_id, [("scimUser.updated", {})] * 100)
+    assert sorted(queued(app)) == sorted(endpoints)
+    with app.app_context(), db.reading() as session:
+        due = select(WebhookDelivery.endpoint_id, func.count()).group_by(WebhookDelivery.endpoint_id)
+        assert {endpoint_id: number for endpoint_id, number in session.execute(due)} == dict.fromkeys(endpoints, 2000)
 
 
 def test_a_job_that_has_run_does_not_keep_the_next_event_from_being_announced(

@@ -1,5 +1,6 @@
 """Real workers and sweeps, as processes: told to end, killed, without their Redis, with receivers that say nothing."""
 
+import json
 import os
 import signal
 import subprocess
@@ -72,7 +73,7 @@ def test_a_worker_delivers_and_ends_when_it_is_told_to(
         assert worker.wait(20) == 0
 
 
-def test_slow_endpoints_do_not_delay_another_one(
+def test_slow_endpoints_do_not_delay_another_one_which_gets_all_in_order_over_one_connection(
     environ: dict[str, str],
     acme: Tenant,
     receiver: Receiver,
@@ -84,10 +85,15 @@ def test_slow_endpoints_do_not_delay_another_one(
         silent.answers = [silent.hang] * 100
         add_endpoint(acme, silent)
     add_endpoint(acme, receiver)
+    make_events(acme, 200)
     with running(environ, "worker"):
-        make_events(acme, 20)
+        wait_until(lambda: all(silent.received for silent in slow))
         # Each silent receiver takes 15 seconds for its first event alone.
-        wait_until(lambda: len(receiver.received) == 20, seconds=10)
+        wait_until(lambda: len(receiver.received) == 200, seconds=10)
+    assert all(len(silent.received) == 1 for silent in slow)
+    sequences = [json.loads(request.body)["sequence"] for request in receiver.received]
+    assert sequences == list(range(sequences[0], sequences[0] + 200))
+    assert receiver.connections == 1
 
 
 def test_a_killed_worker_loses_nothing(

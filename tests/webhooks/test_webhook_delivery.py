@@ -15,7 +15,9 @@ from models import WebhookDelivery, WebhookEndpoint
 from tests.conftest import Tenant
 from tests.webhooks.conftest import Post
 from tests.webhooks.receiving import Receiver, drop, make_events, status
-from webhooks.delivery import FAILING_MS
+from webhooks import delivery as delivery_module
+from webhooks.delivery import FAILING_MS, LONGEST_ROUND
+from webhooks.events import record_events
 from webhooks.outbox import CLAIM_MS
 from webhooks.schedule import HOUR, MINUTE, RETRY_DELAYS
 
@@ -364,6 +366,41 @@ def test_a_process_killed_between_sending_and_recording_sends_again_under_the_sa
     assert post.later(CLAIM_MS).deliver(endpoint["id"]) == 3
     assert receiver.ids() == sent * 2
     assert {delivery["state"] for delivery in deliveries_of(acme, endpoint)} == {"succeeded"}
+
+
+def test_a_process_killed_at_full_speed_repeats_at_most_one_round(
+    app: Flask,
+    acme: Tenant,
+    receiver: Receiver,
+    post: Post,
+    add_endpoint: AddEndpoint,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    endpoint = add_endpoint(acme, receiver)
+    with app.app_context(), db.unit_of_work() as session:
+        recorded = record_events(session, acme.organization_id, [("scimUser.updated", {})] * 700)
+    rounds: list[int] = []
+
+    def die_in_the_fifth_round(drain: Any, session: Any, outcomes: Any) -> Any:
+        rounds.append(len(outcomes))
+        if len(rounds) == 5:
+            raise Killed
+        return settle(drain, session, outcomes)
+
+    settle = delivery_module._Drain.settle
+    with monkeypatch.context() as patched:
+        # However slow the machine is, each round is as long as it may be.
+        patched.setattr(delivery_module, "ROUND_SECONDS", 60.0)
+        patched.setattr(delivery_module, "DRAIN_SECONDS", 60.0)
+        patched.setattr(delivery_module._Drain, "settle", die_in_the_fifth_round)
+        with pytest.raises(Killed):
+            post.deliver(endpoint["id"])
+    assert rounds == [16, 32, 64, 128, LONGEST_ROUND]
+    post.limits = type(post.limits)(connect=15, total=15)
+    while post.later(CLAIM_MS).deliver(endpoint["id"]):
+        pass
+    assert set(receiver.ids()) == {event.id for event in recorded}
+    assert len(receiver.ids()) == 700 + LONGEST_ROUND
 
 
 def test_two_drains_never_send_to_one_endpoint_at_once(
