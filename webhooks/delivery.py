@@ -31,6 +31,7 @@ from webhooks.outbox import (
     find_round,
     list_due_endpoints,
     may_claim,
+    note_health,
     put_off,
     record_outcomes,
     release,
@@ -227,7 +228,7 @@ class _Drain:
         # Read now that the lock is held: what was committed while waiting for it must not lie in the future.
         now = self.carrier.now()
         record_outcomes(session, outcomes, now, self.carrier.random)
-        note_health(session, self.endpoint_id, outcomes)
+        _disable_if_dead(session, self.endpoint_id, outcomes)
         if not held:
             return None
         if self.rest_until is not None:
@@ -243,26 +244,17 @@ class _Drain:
         return None
 
 
-def note_health(session: Session, endpoint_id: str, outcomes: Sequence[Outcome]) -> None:
-    """Keep since when an endpoint has only failed; disable it when it is gone (410) or has failed for five days."""
-    endpoint = session.get(WebhookEndpoint, endpoint_id, populate_existing=True, with_for_update={"key_share": True})
-    if endpoint is None:
-        return
+def _disable_if_dead(session: Session, endpoint_id: str, outcomes: Sequence[Outcome]) -> None:
+    """Disable an endpoint that is gone (410), or has failed for five days."""
+    asked = [outcome for outcome in outcomes if outcome.error != CANNOT_SIGN]  # the fault is on this side
+    failing_since = note_health(session, endpoint_id, asked)
     reason = None
-    for outcome in outcomes:
-        if outcome.error == CANNOT_SIGN:
-            continue  # nobody was asked: the fault is on this side
-        if outcome.succeeded:
-            endpoint.failing_since = None
-            continue
-        if endpoint.failing_since is None:
-            endpoint.failing_since = outcome.attempted_at
-        if outcome.status == 410:
-            reason = DISABLED_AS_GONE
-        elif outcome.attempted_at - endpoint.failing_since >= FAILING_MS:
-            reason = DISABLED_AS_FAILING
-    session.flush()
-    if reason is not None:
+    if any(outcome.status == 410 for outcome in asked):
+        reason = DISABLED_AS_GONE
+    elif failing_since is not None and asked and asked[-1].attempted_at - failing_since >= FAILING_MS:
+        reason = DISABLED_AS_FAILING
+    endpoint = session.get(WebhookEndpoint, endpoint_id, populate_existing=True) if reason else None
+    if reason and endpoint:
         disable_endpoint(session, endpoint, reason)
 
 

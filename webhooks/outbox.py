@@ -13,7 +13,7 @@ So whoever was refused the claim can leave, and what they came for is sent.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Exists, and_, exists, insert, literal_column, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, exists, insert, literal_column, or_, select, update
 from sqlalchemy.orm import Session
 
 from ids import new_id
@@ -67,23 +67,79 @@ class Outcome:
         return self.error is None and self.status is not None and 200 <= self.status < 300
 
 
-def is_due(now: int) -> ColumnElement[bool]:
-    """Return the condition that a delivery is to be attempted now."""
-    return and_(WebhookDelivery.state == PENDING, WebhookDelivery.next_attempt_at <= now)
-
-
-def _has_due(now: int) -> Exists:
-    return exists().where(WebhookDelivery.endpoint_id == WebhookEndpoint.id, is_due(now))
-
-
-def _is_unclaimed(now: int) -> ColumnElement[bool]:
-    return or_(WebhookEndpoint.claimed_until.is_(None), WebhookEndpoint.claimed_until <= now)
+# Every drain passes here, however little is due, so the statements are built once.
+_THIS = WebhookEndpoint.id == bindparam("endpoint")
+_MINE = and_(_THIS, WebhookEndpoint.claimed_by == bindparam("claimant"))
+_IS_DUE = and_(WebhookDelivery.state == PENDING, WebhookDelivery.next_attempt_at <= bindparam("at"))
+_MAY_BE_CLAIMED = and_(
+    WebhookEndpoint.enabled,
+    or_(WebhookEndpoint.claimed_until.is_(None), WebhookEndpoint.claimed_until <= bindparam("at")),
+    exists().where(WebhookDelivery.endpoint_id == WebhookEndpoint.id, _IS_DUE),
+)
+DUE_ENDPOINTS = select(WebhookEndpoint.id).where(_MAY_BE_CLAIMED).order_by(WebhookEndpoint.id)
+FREE = select(WebhookEndpoint.id).where(_THIS, _MAY_BE_CLAIMED).with_for_update(key_share=True)
+CLAIM = (
+    update(WebhookEndpoint)
+    .where(_THIS, _MAY_BE_CLAIMED)
+    .values(claimed_by=bindparam("claimant"), claimed_until=bindparam("until"))
+    .returning(WebhookEndpoint.id)
+)
+RENEW = update(WebhookEndpoint).where(_MINE).values(claimed_until=bindparam("until")).returning(WebhookEndpoint.id)
+RELEASE = update(WebhookEndpoint).where(_MINE).values(claimed_by=None, claimed_until=None)
+RECEIVER = select(
+    WebhookEndpoint.url,
+    WebhookEndpoint.encrypted_secret,
+    WebhookEndpoint.previous_encrypted_secret,
+    WebhookEndpoint.previous_secret_expires_at,
+).where(_THIS, WebhookEndpoint.enabled)
+# What has been due the longest.
+DUE_DELIVERIES = (
+    select(
+        WebhookDelivery.id,
+        WebhookDelivery.event_id,
+        WebhookDelivery.event_type,
+        WebhookDelivery.attempt_count,
+        Event.sequence,
+        Event.body,
+    )
+    .join(Event, Event.id == WebhookDelivery.event_id)
+    .where(WebhookDelivery.endpoint_id == bindparam("endpoint"), _IS_DUE)
+    .order_by(WebhookDelivery.next_attempt_at, Event.sequence)
+    .limit(bindparam("at_most"))
+)
+PRESENT = select(WebhookDelivery.id).where(WebhookDelivery.id.in_(bindparam("ids", expanding=True)))
+SUCCEEDED = (
+    update(WebhookDelivery)
+    .where(WebhookDelivery.id.in_(bindparam("ids", expanding=True)))
+    .values(
+        state="succeeded",
+        attempt_count=WebhookDelivery.attempt_count + 1,
+        next_attempt_at=None,
+        finished_at=bindparam("at"),
+    )
+)
+FAILED = (
+    update(WebhookDelivery)
+    .where(WebhookDelivery.id == bindparam("delivery"))
+    .values(
+        state=bindparam("now_state"),
+        attempt_count=bindparam("attempts"),
+        next_attempt_at=bindparam("again"),
+        finished_at=bindparam("ended"),
+    )
+)
+PUT_OFF = (
+    update(WebhookDelivery)
+    .where(WebhookDelivery.endpoint_id == bindparam("endpoint"), _IS_DUE)
+    .values(next_attempt_at=bindparam("until"))
+)
+FAILING_SINCE = select(WebhookEndpoint.failing_since).where(_THIS).with_for_update(key_share=True)
+SET_FAILING_SINCE = update(WebhookEndpoint).where(_THIS).values(failing_since=bindparam("since"))
 
 
 def list_due_endpoints(session: Session, now: int) -> Sequence[str]:
     """Return the ids of all enabled endpoints that something is due for and nobody is sending to."""
-    due = select(WebhookEndpoint.id).where(WebhookEndpoint.enabled, _is_unclaimed(now), _has_due(now))
-    return session.scalars(due.order_by(WebhookEndpoint.id)).all()
+    return session.connection().scalars(DUE_ENDPOINTS, {"at": now}).all()
 
 
 # -- Claims -------------------------------------------------------------------
@@ -91,42 +147,24 @@ def list_due_endpoints(session: Session, now: int) -> Sequence[str]:
 
 def may_claim(session: Session, endpoint_id: str, now: int) -> bool:
     """Tell whether ``claim`` would take an endpoint. Where rows can be locked, it waits for a drain just leaving."""
-    free = select(WebhookEndpoint.id).where(
-        WebhookEndpoint.id == endpoint_id, WebhookEndpoint.enabled, _is_unclaimed(now), _has_due(now)
-    )
-    return session.scalar(free.with_for_update(key_share=True)) is not None
+    return session.connection().scalar(FREE, {"endpoint": endpoint_id, "at": now}) is not None
 
 
 def claim(session: Session, endpoint_id: str, claimant: str, now: int) -> bool:
     """Take an endpoint for one drain, if it is enabled, something is due and nobody else has it."""
-    taken = (
-        update(WebhookEndpoint)
-        .where(WebhookEndpoint.id == endpoint_id, WebhookEndpoint.enabled, _is_unclaimed(now), _has_due(now))
-        .values(claimed_by=claimant, claimed_until=now + CLAIM_MS)
-        .returning(WebhookEndpoint.id)
-    )
-    return session.scalar(taken, execution_options=UNSYNCHRONIZED) is not None
+    values = {"endpoint": endpoint_id, "claimant": claimant, "at": now, "until": now + CLAIM_MS}
+    return session.connection().scalar(CLAIM, values) is not None
 
 
 def renew(session: Session, endpoint_id: str, claimant: str, now: int) -> bool:
     """Prolong a claim and lock the endpoint's row. False when somebody else has it by now, or it was deleted."""
-    renewed = (
-        update(WebhookEndpoint)
-        .where(WebhookEndpoint.id == endpoint_id, WebhookEndpoint.claimed_by == claimant)
-        .values(claimed_until=now + CLAIM_MS)
-        .returning(WebhookEndpoint.id)
-    )
-    return session.scalar(renewed, execution_options=UNSYNCHRONIZED) is not None
+    values = {"endpoint": endpoint_id, "claimant": claimant, "until": now + CLAIM_MS}
+    return session.connection().scalar(RENEW, values) is not None
 
 
 def release(session: Session, endpoint_id: str, claimant: str) -> None:
     """End a claim."""
-    released = (
-        update(WebhookEndpoint)
-        .where(WebhookEndpoint.id == endpoint_id, WebhookEndpoint.claimed_by == claimant)
-        .values(claimed_by=None, claimed_until=None)
-    )
-    session.execute(released, execution_options=UNSYNCHRONIZED)
+    session.connection().execute(RELEASE, {"endpoint": endpoint_id, "claimant": claimant})
 
 
 # -- What is due ------------------------------------------------------------------
@@ -134,14 +172,7 @@ def release(session: Session, endpoint_id: str, claimant: str) -> None:
 
 def find_round(session: Session, endpoint_id: str, now: int, limit: int) -> Round | None:
     """Return what is to be sent next, at most ``limit`` deliveries; None when there is nothing or it is disabled."""
-    endpoint = session.execute(
-        select(
-            WebhookEndpoint.url,
-            WebhookEndpoint.encrypted_secret,
-            WebhookEndpoint.previous_encrypted_secret,
-            WebhookEndpoint.previous_secret_expires_at,
-        ).where(WebhookEndpoint.id == endpoint_id, WebhookEndpoint.enabled)
-    ).one_or_none()
+    endpoint = session.connection().execute(RECEIVER, {"endpoint": endpoint_id}).one_or_none()
     if endpoint is None:
         return None
     deliveries = _due_deliveries(session, endpoint_id, now, limit)
@@ -153,20 +184,8 @@ def find_round(session: Session, endpoint_id: str, now: int, limit: int) -> Roun
 
 def _due_deliveries(session: Session, endpoint_id: str, now: int, limit: int) -> tuple[DueDelivery, ...]:
     """Return the deliveries that have been due the longest, in the order of their events' sequence."""
-    rows = session.execute(
-        select(
-            WebhookDelivery.id,
-            WebhookDelivery.event_id,
-            WebhookDelivery.event_type,
-            WebhookDelivery.attempt_count,
-            Event.sequence,
-            Event.body,
-        )
-        .join(Event, Event.id == WebhookDelivery.event_id)
-        .where(WebhookDelivery.endpoint_id == endpoint_id, is_due(now))
-        .order_by(WebhookDelivery.next_attempt_at, Event.sequence)
-        .limit(limit)
-    )
+    values = {"endpoint": endpoint_id, "at": now, "at_most": limit}
+    rows = session.connection().execute(DUE_DELIVERIES, values)
     due = [DueDelivery(*row[:5], body=row.body.encode()) for row in rows]
     return tuple(sorted(due, key=lambda delivery: delivery.sequence))
 
@@ -180,47 +199,33 @@ def record_outcomes(session: Session, outcomes: Sequence[Outcome], now: int, ran
     What was deleted meanwhile is passed over. It does not ask for the claim:
     what happened is written, even by a drain that has lost it.
     """
-    ids = [outcome.delivery.id for outcome in outcomes]
-    present = set(session.scalars(select(WebhookDelivery.id).where(WebhookDelivery.id.in_(ids))))
+    connection = session.connection()
+    present = set(connection.scalars(PRESENT, {"ids": [outcome.delivery.id for outcome in outcomes]}))
     known = [outcome for outcome in outcomes if outcome.delivery.id in present]
     if not known:
         return
-    session.connection().execute(insert(WebhookAttempt), [_attempt_row(outcome) for outcome in known])
+    connection.execute(insert(WebhookAttempt), [_attempt_row(outcome) for outcome in known])
     succeeded = [outcome.delivery.id for outcome in known if outcome.succeeded]
     if succeeded:
-        session.execute(
-            update(WebhookDelivery)
-            .where(WebhookDelivery.id.in_(succeeded))
-            .values(
-                state="succeeded",
-                attempt_count=WebhookDelivery.attempt_count + 1,
-                next_attempt_at=None,
-                finished_at=now,
-            ),
-            execution_options=UNSYNCHRONIZED,
-        )
-    for outcome in known:
-        if not outcome.succeeded:
-            _record_failure(session, outcome, now, random)
+        connection.execute(SUCCEEDED, {"ids": succeeded, "at": now})
+    failures = [_failure_row(outcome, now, random) for outcome in known if not outcome.succeeded]
+    if failures:
+        connection.execute(FAILED, failures)
 
 
-def _record_failure(session: Session, outcome: Outcome, now: int, random: Callable[[], float]) -> None:
+def _failure_row(outcome: Outcome, now: int, random: Callable[[], float]) -> dict[str, object]:
     delivery = outcome.delivery
     failed_attempts = delivery.attempt_count + 1
     again = next_attempt_at(failed_attempts, now, random, outcome.retry_after)
     if delivery.event_type == TEST_EVENT_TYPE:
         again = None  # somebody is looking at it now, and will press the button again
-    session.execute(
-        update(WebhookDelivery)
-        .where(WebhookDelivery.id == delivery.id)
-        .values(
-            state="failed" if again is None else "pending",
-            attempt_count=failed_attempts,
-            next_attempt_at=again,
-            finished_at=now if again is None else None,
-        ),
-        execution_options=UNSYNCHRONIZED,
-    )
+    return {
+        "delivery": delivery.id,
+        "now_state": "failed" if again is None else "pending",
+        "attempts": failed_attempts,
+        "again": again,
+        "ended": now if again is None else None,
+    }
 
 
 def _attempt_row(outcome: Outcome) -> dict[str, object]:
@@ -237,9 +242,21 @@ def _attempt_row(outcome: Outcome) -> dict[str, object]:
 
 def put_off(session: Session, endpoint_id: str, now: int, until: int) -> None:
     """Let all that is due for an endpoint wait. It is no attempt, and no step of anything's schedule."""
-    session.execute(
-        update(WebhookDelivery)
-        .where(WebhookDelivery.endpoint_id == endpoint_id, is_due(now))
-        .values(next_attempt_at=until),
-        execution_options=UNSYNCHRONIZED,
-    )
+    session.connection().execute(PUT_OFF, {"endpoint": endpoint_id, "at": now, "until": until})
+
+
+def note_health(session: Session, endpoint_id: str, outcomes: Sequence[Outcome]) -> int | None:
+    """Keep since when an endpoint has only failed, in Unix milliseconds, and return that; None when it has not."""
+    connection = session.connection()
+    row = connection.execute(FAILING_SINCE, {"endpoint": endpoint_id}).one_or_none()
+    if row is None:
+        return None
+    since: int | None = row.failing_since
+    for outcome in outcomes:
+        if outcome.succeeded:
+            since = None
+        elif since is None:
+            since = outcome.attempted_at
+    if since != row.failing_since:
+        connection.execute(SET_FAILING_SINCE, {"endpoint": endpoint_id, "since": since})
+    return since
