@@ -4,7 +4,8 @@ Both send over one kept connection, from the same processor, to a receiver on
 another one. The worker also signs, claims, writes each attempt down and commits.
 Each of the two is timed cold, as the first thing a new process does, and then
 warm, with a second load of the same size; the runs of both take turns. The
-worker's time is from the hint in the queue to the last result written.
+worker's time is from the hint in the queue to the last result written. Then it gets
+some events one at a time.
 """
 
 import json
@@ -33,21 +34,25 @@ from webhooks.events import record_events
 EVENT_TYPE = "scimUser.provisioned"
 # How many signatures of each run are verified, by a library that is not ours.
 VERIFIED = 50
+# How many events each worker also gets one at a time.
+SINGLE_EVENTS = 10
 
 
 def measure(*, size: int, repeat: int) -> list[Measurement]:
     """Return events per second, cold and warm; ``size`` is the number of events of a run."""
     loops: dict[str, list[float]] = {"cold": [], "warm": []}
     workers: dict[str, list[float]] = {"cold": [], "warm": []}
+    waits: list[float] = []
     with sandbox() as installation, receiver() as product:
         outbox = Outbox(installation, product)
         for _ in range(repeat):
             _run_loop(outbox, size, loops)
-            _run_worker(outbox, size, workers)
+            waits += _run_worker(outbox, size, workers)
     rows = []
     for state in ("warm", "cold"):
         plain = Measurement(f"urllib3 in a loop, {state}", "requests/s", loops[state])
         rows += [plain, Measurement(f"one worker process, {state}", "events/s", workers[state], beside=plain)]
+    rows.append(Measurement("one event alone, until its result is written", "ms", waits))
     return rows
 
 
@@ -136,17 +141,24 @@ def check_arrivals(requests: list[Request], bodies: dict[str, bytes]) -> None:
         raise VoidRun(f"{len(bodies)} events were due, and {len(arrived)} requests arrived, or not the same ones")
 
 
-def _run_worker(outbox: Outbox, size: int, results: dict[str, list[float]]) -> None:
+def _run_worker(outbox: Outbox, size: int, results: dict[str, list[float]]) -> list[float]:
+    """Time a new worker cold and warm, and return how many milliseconds single events take it."""
     redis = outbox.installation.app.extensions["redis"]
     with outbox.installation.command("worker", processor=0) as process:
         wait_until(lambda: str(process.pid) in {str(worker.pid) for worker in Worker.all(redis)}, "the worker is there")
         for state in ("cold", "warm"):
-            bodies = outbox.fill(size)
-            began = now_ms()
-            jobs.announce([outbox.endpoint_id], trust_marks=False)
-            wait_until(outbox.is_empty, "everything is delivered")
-            results[state].append(size / (outbox.finished_at() - began) * 1000)
-            outbox.check(bodies)
+            results[state].append(size / _deliver(outbox, size) * 1000)
+        return [_deliver(outbox, 1) for _ in range(SINGLE_EVENTS)]
+
+
+def _deliver(outbox: Outbox, size: int) -> float:
+    """Have the worker deliver new events, and return the milliseconds from the hint to the last result."""
+    bodies = outbox.fill(size)
+    began = now_ms()
+    jobs.announce([outbox.endpoint_id], trust_marks=False)
+    wait_until(outbox.is_empty, "everything is delivered")
+    outbox.check(bodies)
+    return outbox.finished_at() - began
 
 
 def _run_loop(outbox: Outbox, size: int, results: dict[str, list[float]]) -> None:

@@ -12,9 +12,9 @@ from bench.webhooks import check_arrivals, measure
 @pytest.mark.slow
 def test_the_webhook_benchmark_delivers_everything_it_times() -> None:
     rows = measure(size=20, repeat=1)
-    assert [row.name.rpartition(", ")[2] for row in rows] == ["warm", "warm", "cold", "cold"]
+    assert [row.name.rpartition(", ")[2] for row in rows[:4]] == ["warm", "warm", "cold", "cold"]
     assert all(row.median > 0 for row in rows)
-    assert [row.ratio is None for row in rows] == [True, False] * 2
+    assert [row.ratio is None for row in rows] == [True, False, True, False, True]
 
 
 @pytest.mark.parametrize(
