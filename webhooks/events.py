@@ -96,12 +96,15 @@ def record_event(session: Session, event_type: str, organization_id: str | None,
     return _record(session, organization_id, [(event_type, data)])[0]
 
 
-def record_events(session: Session, organization_id: str | None, events: Sequence[NewEvent]) -> None:
-    """Write several events of one organization in few statements; see ``record_event`` and ``deferred_events``."""
+def record_events(session: Session, organization_id: str | None, events: Sequence[NewEvent]) -> list[RecordedEvent]:
+    """Write several events of one organization in few statements, as ``record_event`` does, and return them.
+
+    Inside ``deferred_events`` they are put off, and none is returned.
+    """
     if DEFERRED in session.info:
         session.info[DEFERRED].extend(events)
-    else:
-        _record(session, organization_id, events)
+        return []
+    return _record(session, organization_id, events)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from models import Event, WebhookAttempt, WebhookDelivery
 from tests.conftest import Tenant
 from tests.webhooks.conftest import Post
 from tests.webhooks.receiving import Receiver, status
-from webhooks.events import record_events
+from webhooks.events import record_event
 from webhooks.retention import DAY, remove_expired
 
 AddEndpoint = Callable[..., dict[str, Any]]
@@ -43,7 +43,7 @@ def write(app: Flask, acme: Tenant) -> Callable[..., list[str]]:
 
     def write(number: int, organization_id: str | None = acme.organization_id) -> list[str]:
         with app.app_context(), db.unit_of_work() as session:
-            events = record_events(session, organization_id, [("scimToken.issued", {})] * number)
+            events = [record_event(session, "scimToken.issued", organization_id, {}) for _ in range(number)]
         return [event.id for event in events]
 
     return write
