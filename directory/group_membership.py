@@ -1,9 +1,10 @@
 """Who is in which directory group, as rows: asked for one person, changed without loading the others."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
 from clock import now_ms
@@ -13,86 +14,148 @@ from models import DirectoryGroup, DirectoryGroupMember, DirectoryUser
 # The ids of people, each with the name that the IdP wrote beside it.
 Members = Mapping[str, str | None]
 
-# Ids in one statement; below the limit of parameters of every database.
+# Rows read or written by one statement; below the limit of parameters of every database.
 BATCH = 500
+
+
+@dataclass(frozen=True)
+class MemberChange:
+    """What a request does to the members of a group: who joins, and who leaves.
+
+    With ``replaces`` whoever does not join leaves. ``warns`` has it said in the
+    activity log who left in this way.
+    """
+
+    added: Members = field(default_factory=dict)
+    removed: Collection[str] = ()
+    replaces: bool = False
+    warns: bool = False
+
+    @property
+    def says_anything(self) -> bool:
+        """Whether anybody may join or leave by it."""
+        return bool(self.replaces or self.added or self.removed)
 
 
 def groups_of(session: Session, directory: Directory, user_id: str) -> list[dict[str, Any]]:
     """Return the pushed groups of a person as the attribute mapping sees them, in the order of joining."""
+    return groups_of_each(session, directory, [user_id])[user_id]
+
+
+def groups_of_each(session: Session, directory: Directory, user_ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    """Return for each person the pushed groups as the attribute mapping sees them, in the order of joining."""
     query = (
-        select(DirectoryGroup.id, DirectoryGroup.display_name, DirectoryGroup.external_id)
+        select(DirectoryGroupMember.user_id, DirectoryGroup.id, DirectoryGroup.display_name, DirectoryGroup.external_id)
         .join(
-            DirectoryGroupMember,
-            (DirectoryGroupMember.organization_id == DirectoryGroup.organization_id)
-            & (DirectoryGroupMember.group_id == DirectoryGroup.id),
+            DirectoryGroup,
+            (DirectoryGroup.organization_id == DirectoryGroupMember.organization_id)
+            & (DirectoryGroup.id == DirectoryGroupMember.group_id),
         )
         .where(
             DirectoryGroupMember.organization_id == directory.organization_id,
-            DirectoryGroupMember.user_id == user_id,
+            DirectoryGroupMember.user_id.in_(user_ids),
         )
         .order_by(DirectoryGroupMember.joined_at, DirectoryGroup.id)
     )
-    return [
-        {"value": name, "display": name, "id": group_id, "externalId": external_id}
-        for group_id, name, external_id in session.execute(query)
-    ]
+    groups: dict[str, list[dict[str, Any]]] = {user_id: [] for user_id in user_ids}
+    for user_id, group_id, name, external_id in session.execute(query):
+        groups[user_id].append({"value": name, "display": name, "id": group_id, "externalId": external_id})
+    return groups
 
 
-def member_ids(session: Session, directory: Directory, group_id: str) -> set[str]:
-    """Return the ids of the people in a group."""
+def change_members(
+    session: Session, directory: Directory, group_id: str, change: MemberChange
+) -> tuple[list[str], list[str]]:
+    """Write who joins a group and who leaves it, and return both; the other members are not read.
+
+    Adding somebody who is in the group, and removing somebody who is not,
+    changes nothing. The caller holds the lock of the group.
+    """
+    if change.replaces:
+        before = {user_id for batch in each_member(session, directory, group_id) for user_id in batch}
+        left = sorted(before - change.added.keys())
+    else:
+        before = _present(session, directory, group_id, sorted({*change.added, *change.removed}))
+        left = sorted(before.intersection(change.removed))
+    new = {user_id: display for user_id, display in change.added.items() if user_id not in before}
+    joined = _known_members(session, directory, new)
+    _remove_members(session, directory, group_id, left)
+    _add_members(session, directory, group_id, joined)
+    if change.warns and change.replaces and left:
+        directory.warn(f"The new list of members took {len(left)} people out of the group: {_some(left)}.")
+    return list(joined), left
+
+
+def each_member(session: Session, directory: Directory, group_id: str) -> Iterator[Sequence[str]]:
+    """Yield the ids of the people in a group in their order, some at a time."""
     query = select(DirectoryGroupMember.user_id).where(
         DirectoryGroupMember.organization_id == directory.organization_id,
         DirectoryGroupMember.group_id == group_id,
     )
-    return set(session.scalars(query))
+    after = ""
+    while batch := session.scalars(
+        query.where(DirectoryGroupMember.user_id > after).order_by(DirectoryGroupMember.user_id).limit(BATCH)
+    ).all():
+        yield batch
+        after = batch[-1]
 
 
-def known_members(session: Session, directory: Directory, members: Members) -> Members:
-    """Return those members who are in this directory.
+def _present(session: Session, directory: Directory, group_id: str, user_ids: Sequence[str]) -> set[str]:
+    """Return those of some people who are in a group."""
+    present: set[str] = set()
+    for batch in batches(user_ids):
+        query = select(DirectoryGroupMember.user_id).where(
+            DirectoryGroupMember.organization_id == directory.organization_id,
+            DirectoryGroupMember.group_id == group_id,
+            DirectoryGroupMember.user_id.in_(batch),
+        )
+        present.update(session.scalars(query))
+    return present
 
-    Whoever is not is left out with a warning: an IdP may name somebody whom it
+
+def _known_members(session: Session, directory: Directory, members: Members) -> Members:
+    """Return those members who are in this directory, held until the end of the transaction: nobody deletes them.
+
+    Whoever is not in it is left out with a warning: an IdP may name somebody whom it
     deleted a moment ago, and one stale name must not keep the others out.
     """
-    known = _known(session, directory, list(members))
+    known: set[str] = set()
+    for batch in batches(sorted(members)):
+        query = (
+            select(DirectoryUser.user_id)
+            .where(
+                DirectoryUser.organization_id == directory.organization_id,
+                DirectoryUser.user_id.in_(batch),
+                DirectoryUser.deleted_at.is_(None),
+            )
+            .order_by(DirectoryUser.user_id)
+            .with_for_update(read=True)
+        )
+        known.update(session.scalars(query))
     unknown = sorted(set(members) - known)
     if unknown:
         directory.warn(
-            f"{len(unknown)} members of the group are not in this directory and were left out: {unknown[0]}…"
+            f"{len(unknown)} members of the group are not in this directory and were left out: {_some(unknown)}."
         )
     return {user_id: display for user_id, display in members.items() if user_id in known}
 
 
-def add_members(session: Session, directory: Directory, group_id: str, members: Members) -> None:
+def _some(user_ids: Sequence[str]) -> str:
+    """Return the first few of some ids, as a sentence for the activity log tells them."""
+    return ", ".join(user_id[:64] for user_id in user_ids[:5]) + ("…" if len(user_ids) > 5 else "")
+
+
+def _add_members(session: Session, directory: Directory, group_id: str, members: Members) -> None:
     """Add people of this directory who are not in the group yet."""
     now = now_ms()
-    session.add_all(
-        DirectoryGroupMember(
-            organization_id=directory.organization_id,
-            group_id=group_id,
-            user_id=user_id,
-            display=display,
-            joined_at=now,
-        )
-        for user_id, display in members.items()
-    )
-    session.flush()
+    common = {"organization_id": directory.organization_id, "group_id": group_id, "joined_at": now}
+    for batch in batches(sorted(members)):
+        rows = [{**common, "user_id": user_id, "display": members[user_id]} for user_id in batch]
+        session.connection().execute(insert(DirectoryGroupMember), rows)
 
 
-def _known(session: Session, directory: Directory, user_ids: Sequence[str]) -> set[str]:
-    known: set[str] = set()
-    for batch in _batches(user_ids):
-        query = select(DirectoryUser.user_id).where(
-            DirectoryUser.organization_id == directory.organization_id,
-            DirectoryUser.user_id.in_(batch),
-            DirectoryUser.deleted_at.is_(None),
-        )
-        known.update(session.scalars(query))
-    return known
-
-
-def remove_members(session: Session, directory: Directory, group_id: str, user_ids: Collection[str]) -> None:
-    """Remove people from a group; somebody who is not in it is no error."""
-    for batch in _batches(sorted(user_ids)):
+def _remove_members(session: Session, directory: Directory, group_id: str, user_ids: Sequence[str]) -> None:
+    for batch in batches(user_ids):
         session.execute(
             delete(DirectoryGroupMember).where(
                 DirectoryGroupMember.organization_id == directory.organization_id,
@@ -126,5 +189,6 @@ def leave_all_groups(session: Session, directory: Directory, user_id: str) -> Se
     return groups
 
 
-def _batches(ids: Sequence[str]) -> list[Sequence[str]]:
+def batches(ids: Sequence[str]) -> list[Sequence[str]]:
+    """Return some ids in parts, each of a size that one statement takes."""
     return [ids[start : start + BATCH] for start in range(0, len(ids), BATCH)]

@@ -4,7 +4,7 @@ Locks are taken in one order everywhere: the group, the people by their ids, the
 number of the next event. So two requests may wait for each other, and never both.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -12,17 +12,10 @@ from sqlalchemy.orm import Session
 from clock import now_ms
 from directory.directories import Directory
 from directory.group_events import NewEvent, group_event
-from directory.group_membership import (
-    Members,
-    add_members,
-    groups_of,
-    known_members,
-    member_ids,
-    remove_members,
-)
+from directory.group_membership import MemberChange, batches, change_members, each_member, groups_of_each
 from directory.lifecycle import event_data, follow_directory, note_lost_admin
-from directory.linking import lock_user
 from directory.mappings import load_mapping
+from directory.memberships import count_admins
 from directory.profiles import Changes
 from directory.resources import GroupResource, dump, load
 from errors import NotFound, VersionMismatch
@@ -32,7 +25,9 @@ from models import DirectoryGroup, DirectoryUser, User
 from webhooks.events import record_events
 
 
-def create_group(session: Session, directory: Directory, resource: GroupResource, members: Members) -> DirectoryGroup:
+def create_group(
+    session: Session, directory: Directory, resource: GroupResource, members: MemberChange
+) -> DirectoryGroup:
     """Add a group with its members.
 
     :raises Conflict: When the directory has a group of this name or external id.
@@ -44,9 +39,8 @@ def create_group(session: Session, directory: Directory, resource: GroupResource
     _write_group(group, resource)
     session.add(group)
     session.flush()
-    joined = known_members(session, directory, members)
-    add_members(session, directory, group.id, joined)
-    event = group_event(session, directory, "scimGroup.created", group, joined=list(joined))
+    joined, _ = change_members(session, directory, group.id, members)
+    event = group_event(session, directory, "scimGroup.created", group, joined=joined)
     _record_with_consequences(session, directory, event, joined)
     return group
 
@@ -56,7 +50,7 @@ def change_group(
     directory: Directory,
     group_id: str,
     resource: GroupResource,
-    members: Members,
+    members: MemberChange,
     *,
     expected_version: int | None = None,
 ) -> DirectoryGroup:
@@ -68,10 +62,7 @@ def change_group(
     """
     group = get_group(session, directory, group_id, lock=True)
     _check_version(group, expected_version)
-    before = member_ids(session, directory, group_id)
-    new = {member: display for member, display in members.items() if member not in before}
-    joined = known_members(session, directory, new)
-    left = sorted(before.difference(members))
+    joined, left = change_members(session, directory, group_id, members)
     if not joined and not left and dump(resource.document) == group.document:
         return group
     renamed = group.display_name != resource.display_name
@@ -79,11 +70,9 @@ def change_group(
     group.last_modified_at = now_ms()
     _write_group(group, resource)
     session.flush()
-    remove_members(session, directory, group_id, left)
-    add_members(session, directory, group_id, joined)
-    touched = {*joined, *left, *(before if renamed else ())}
-    event = group_event(session, directory, "scimGroup.updated", group, joined=list(joined), left=left)
-    _record_with_consequences(session, directory, event, touched)
+    event = group_event(session, directory, "scimGroup.updated", group, joined=joined, left=left)
+    touched = _everybody(session, directory, group_id) if renamed else joined
+    _record_with_consequences(session, directory, event, {*touched, *left})
     return group
 
 
@@ -95,12 +84,11 @@ def delete_group(session: Session, directory: Directory, group_id: str, *, expec
     """
     group = get_group(session, directory, group_id, lock=True)
     _check_version(group, expected_version)
-    members = sorted(member_ids(session, directory, group_id))
-    remove_members(session, directory, group_id, members)
-    event = group_event(session, directory, "scimGroup.deleted", group, left=members)
+    _, left = change_members(session, directory, group_id, MemberChange(replaces=True))
+    event = group_event(session, directory, "scimGroup.deleted", group, left=left)
     session.delete(group)
     session.flush()
-    _record_with_consequences(session, directory, event, members)
+    _record_with_consequences(session, directory, event, left)
 
 
 def get_group(session: Session, directory: Directory, group_id: str, *, lock: bool = False) -> DirectoryGroup:
@@ -117,35 +105,76 @@ def get_group(session: Session, directory: Directory, group_id: str, *, lock: bo
     return group
 
 
+def _everybody(session: Session, directory: Directory, group_id: str) -> list[str]:
+    """Return the members of a group whose new name may give them another role; nobody where no role follows a name."""
+    if not load_mapping(session, directory.organization_id).reads_groups:
+        return []
+    return [user_id for batch in each_member(session, directory, group_id) for user_id in batch]
+
+
 def _record_with_consequences(session: Session, directory: Directory, event: NewEvent, touched: Iterable[str]) -> None:
     """Bring the people touched up to their groups, then record the event of the group and theirs."""
     followed = _reevaluate(session, directory, touched)
-    events = [
-        ("scimUser.updated", event_data(session, directory, user, None, changes=changes)) for user, changes in followed
-    ]
-    record_events(session, directory.organization_id, [event, *events])
-    for user, changes in followed:
-        note_lost_admin(session, directory, user, changes)
+    record_events(session, directory.organization_id, [event])
+    for batch in batches(list(followed)):
+        events = [
+            ("scimUser.updated", event_data(session, directory, user, None, changes=followed[user.id]))
+            for user in _people(session, batch)
+        ]
+        record_events(session, directory.organization_id, events)
+    moved = [user_id for user_id, changes in followed.items() if "role" in changes]
+    if moved and not count_admins(session, directory.organization_id):
+        for batch in batches(moved):
+            for user in _people(session, batch):
+                note_lost_admin(session, directory, user, followed[user.id])
 
 
-def _reevaluate(session: Session, directory: Directory, user_ids: Iterable[str]) -> list[tuple[User, Changes]]:
-    """Bring people up to their groups, where the attribute mapping reads groups; return who changed, and how."""
+def _reevaluate(session: Session, directory: Directory, user_ids: Iterable[str]) -> dict[str, Changes]:
+    """Bring people up to their groups, where the attribute mapping reads groups; return who changed, and how.
+
+    They are taken some at a time, in the order of their ids, so that a group of
+    any size needs little memory.
+    """
     mapping = load_mapping(session, directory.organization_id)
+    followed: dict[str, Changes] = {}
     if not mapping.reads_groups:
-        return []
-    followed = []
-    for user_id in sorted(user_ids):
-        user = lock_user(session, user_id)
-        row = session.get_one(DirectoryUser, (directory.organization_id, user_id), populate_existing=True)
-        if not row.active:
-            continue
-        document = {**load(row.document), "groups": row.sent_groups}
-        mapped = mapping.evaluate(document, groups_of(session, directory, user_id))
-        directory.warn(*mapped.warnings)
-        changes = follow_directory(session, directory, user, mapped, active=True)
-        if changes:
-            followed.append((user, changes))
+        return followed
+    for batch in batches(sorted(user_ids)):
+        people = {user.id: user for user in _people(session, batch, lock=True)}
+        groups = groups_of_each(session, directory, batch)
+        for row in _active_rows(session, directory, batch):
+            document = {**load(row.document), "groups": row.sent_groups}
+            mapped = mapping.evaluate(document, groups[row.user_id])
+            directory.warn(*mapped.warnings)
+            changes = follow_directory(session, directory, people[row.user_id], mapped, active=True)
+            if changes:
+                followed[row.user_id] = changes
     return followed
+
+
+def _people(session: Session, user_ids: Sequence[str], *, lock: bool = False) -> Sequence[User]:
+    """Return people in the order of their ids; with ``lock`` as they are now, held until the end of the transaction."""
+    if not user_ids:
+        return []
+    query = select(User).where(User.id.in_(user_ids)).order_by(User.id)
+    if lock:
+        query = query.with_for_update(key_share=True).execution_options(populate_existing=True)
+    return session.scalars(query).all()
+
+
+def _active_rows(session: Session, directory: Directory, user_ids: Sequence[str]) -> Sequence[DirectoryUser]:
+    """Return the active ones of some directory users, as they are now."""
+    query = (
+        select(DirectoryUser)
+        .where(
+            DirectoryUser.organization_id == directory.organization_id,
+            DirectoryUser.user_id.in_(user_ids),
+            DirectoryUser.active,
+        )
+        .order_by(DirectoryUser.user_id)
+        .execution_options(populate_existing=True)
+    )
+    return session.scalars(query).all()
 
 
 def _check_version(group: DirectoryGroup, expected: int | None) -> None:

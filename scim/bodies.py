@@ -3,9 +3,7 @@
 import json
 from typing import Any
 
-from scim2_models import InvalidPathException, InvalidSyntaxException, MutabilityException
-
-from scim.filters import holds_no_character
+from scim2_models import InvalidSyntaxException
 
 # Deeper than any SCIM resource, and far from the limit of the parser's recursion.
 MAX_DEPTH = 32
@@ -120,7 +118,7 @@ def mend_value(key: str, value: Any) -> Any:
     if name == ENTERPRISE and isinstance(value, dict):
         return {member: mend_value(member, item) for member, item in value.items()}
     if name.rpartition(":")[2] == "manager":
-        return _manager(value)
+        return mend_manager(value)
     if name in OFTEN_BARE:
         entries = value if isinstance(value, list) else [value]
         return [{"value": entry} if isinstance(entry, str) else entry for entry in entries]
@@ -129,72 +127,12 @@ def mend_value(key: str, value: Any) -> Any:
     return value
 
 
-def _manager(value: Any) -> Any:
+def mend_manager(value: Any) -> Any:
     """Return the manager as a complex value; Entra sends the bare id, or an array of one. Empty means none."""
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     if isinstance(value, str):
         return {"value": value} if value else None
-    if isinstance(value, dict) and value.get("value") == "":
+    if isinstance(value, dict) and "value" in value and value["value"] in ("", None):
         return None
     return value
-
-
-# -- PATCH --------------------------------------------------------------------------
-
-
-def mend_operations(payload: Any, resource_id: str) -> list[Any] | None:
-    """Return the operations of a PATCH payload as the schema has them, or None when it has no list of them.
-
-    Okta repeats the ``id`` of the resource in a value without a path; Entra
-    adds ``"$ref": null`` to members, names the manager by a bare id, and more
-    keys than the protocol knows.
-
-    :raises MutabilityException: When a value without a path gives another ``id``.
-    :raises InvalidPathException: When a path holds what no text can hold.
-    """
-    if not isinstance(payload, dict):
-        return None
-    operations = next((value for name, value in payload.items() if name.lower() == "operations"), None)
-    if not isinstance(operations, list):
-        return None
-    return [_mend_operation(operation, resource_id) for operation in operations]
-
-
-def _mend_operation(operation: Any, resource_id: str) -> Any:
-    if not isinstance(operation, dict):
-        return operation
-    mended = {name.lower(): value for name, value in operation.items() if name.lower() in ("op", "path", "value")}
-    path, value = mended.get("path"), mended.get("value")
-    if isinstance(path, str) and holds_no_character(path):
-        raise InvalidPathException(path="", detail="The path holds a character that cannot be compared.")
-    if isinstance(path, str) and path.lower().endswith((":manager", ":manager.value")):
-        return _mend_manager(mended, path[: -len(".value")] if path.lower().endswith(".value") else path)
-    if isinstance(value, list):
-        value = [_without_nulls(item) for item in value]
-    if isinstance(path, str) and path and "value" in mended:
-        mended["value"] = mend_value(path, value)
-    elif isinstance(value, dict):
-        mended["value"] = {
-            name: mend_value(name, item) for name, item in value.items() if not _says_nothing(name, item, resource_id)
-        }
-    return mended
-
-
-def _mend_manager(operation: dict[str, Any], path: str) -> dict[str, Any]:
-    """Return an operation on the manager; setting it to nothing removes it."""
-    manager = _manager(operation.get("value"))
-    if manager is None:
-        return {"op": "remove", "path": path}
-    return {**operation, "path": path, "value": manager}
-
-
-def _without_nulls(item: Any) -> Any:
-    return {name: value for name, value in item.items() if value is not None} if isinstance(item, dict) else item
-
-
-def _says_nothing(name: str, value: Any, resource_id: str) -> bool:
-    """Tell whether a member of a value without a path is one that only the server gives."""
-    if name.lower() == "id" and value != resource_id:
-        raise MutabilityException(attribute="id", detail="The id of a resource cannot be changed.")
-    return name.lower() in READ_ONLY

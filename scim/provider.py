@@ -16,6 +16,8 @@ from scim2_models import (
 from scim2_models.resources.group import GroupMember
 from scim2_models.resources.user import Email as CoreEmail
 
+from directory.group_membership import MemberChange
+
 DEFAULT_PAGE_SIZE = 100
 MAX_PAGE_SIZE = 200
 
@@ -82,6 +84,9 @@ class Group(scim2.Group):
 
     members: list[Member] | None = None  # type: ignore[assignment]
     """A list of members of the Group."""
+
+    # Who joins and leaves, where the model was read or sent without its members: they are rows, changed one by one.
+    _member_change: MemberChange | None = PrivateAttr(default=None)
 
 
 # What identity providers send, tolerated for all of them alike: unknown schemas and

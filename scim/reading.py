@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from scim2_models import NotFoundException
@@ -11,6 +12,9 @@ from sqlalchemy.orm import Session
 from directory.directories import Directory
 from models import DirectoryGroup, DirectoryGroupMember, DirectoryUser
 from scim.documents import StoredDocument
+
+# Of a larger group, the answer to a write leaves the members out: an IdP that adds one must not be sent all of them.
+MAX_MEMBERS_ANSWERED = 200
 
 # id, text, version, created, last modified
 Rows = Select[str, str, int, int, int]
@@ -39,6 +43,29 @@ def get_document(
     if not documents:
         raise NotFoundException(detail=f"{resource_type} {resource_id[:64]!r} was not found in this directory.")
     return documents[0]
+
+
+def get_written_document(
+    session: Session, directory: Directory, resource_type: str, resource_id: str
+) -> StoredDocument:
+    """Return one stored resource for the answer to a write: of a group of more than a few members without any.
+
+    :raises NotFoundException: When the directory has none of this type and id.
+    """
+    if resource_type == "User":
+        return get_document(session, directory, resource_type, resource_id)
+    document = get_document(session, directory, resource_type, resource_id, computed=False)
+    one_too_many = (
+        select(DirectoryGroupMember.user_id)
+        .where(
+            DirectoryGroupMember.organization_id == directory.organization_id,
+            DirectoryGroupMember.group_id == resource_id,
+        )
+        .offset(MAX_MEMBERS_ANSWERED)
+        .limit(1)
+    )
+    members = _members(session, directory, [resource_id], ~one_too_many.exists())
+    return replace(document, computed={"members": members[resource_id]} if members else {})
 
 
 def search_documents(
@@ -132,7 +159,9 @@ def _groups(session: Session, directory: Directory, user_ids: Sequence[str]) -> 
     return groups
 
 
-def _members(session: Session, directory: Directory, group_ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+def _members(
+    session: Session, directory: Directory, group_ids: Sequence[str], *conditions: ColumnElement[bool]
+) -> dict[str, list[dict[str, Any]]]:
     """Return the ``members`` of groups (RFC 7643 §4.2), in the order of their ids."""
     query = (
         select(
@@ -148,6 +177,7 @@ def _members(session: Session, directory: Directory, group_ids: Sequence[str]) -
         .where(
             DirectoryGroupMember.organization_id == directory.organization_id,
             DirectoryGroupMember.group_id.in_(group_ids),
+            *conditions,
         )
         .order_by(DirectoryGroupMember.group_id, DirectoryGroupMember.user_id)
     )

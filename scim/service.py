@@ -10,7 +10,6 @@ from scim2_models import (
     BaseModel,
     Bulk,
     Context,
-    InvalidValueException,
     NotFoundException,
     NotImplementedException,
     PatchOp,
@@ -26,18 +25,19 @@ from scim2_server.handler import ScimHandler
 from scim2_server.requests import ScimRequest
 from scim2_server.responses import ScimResponse
 from scim2_server.routing import RESERVED_NAMES, Operation, Target
-from scim2_server.service import ScimService, scim_exception_of
+from scim2_server.service import ScimService
 
-from scim.bodies import decode, mend_operations, mend_resource
+from directory.group_membership import MemberChange
+from scim.bodies import decode, mend_resource
 from scim.documents import StoredDocument, render_list
 from scim.filters import check_filter_size
-from scim.provider import User
-from scim.reading import get_document, search_documents
+from scim.group_members import MemberOperations, take_members
+from scim.operations import check_number, read_operations
+from scim.provider import Group, User
+from scim.reading import get_document, get_written_document, search_documents
+from scim.refusals import apply_patch, refusal_of
 from scim.storage import DirectoryStorage
 from scim.undeclared import UndeclaredOperation, apply_undeclared, split_operations
-
-# Of a larger group, the answer to a PATCH leaves the members out: an IdP that adds one must not be sent all of them.
-MAX_MEMBERS_ANSWERED = 200
 
 NOT_ANNOUNCED = ("sortby", "sortorder", "cursor")
 NOT_RESOURCES = {*RESERVED_NAMES, ".search", ""}
@@ -49,10 +49,11 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 
 @dataclass(frozen=True)
 class PatchRequest:
-    """The operations of a PATCH: those on declared attributes, if any, and those on what is kept beside them."""
+    """The operations of a PATCH: on declared attributes, if any, on what is kept beside them, on members of a group."""
 
     declared: "PatchOp[Any] | None"
     undeclared: list[UndeclaredOperation]
+    members: MemberChange
 
 
 class TextResponse(ScimResponse):
@@ -107,7 +108,12 @@ class DirectoryService(ScimService):
         """Validate a body, with the deviations of known IdPs mended."""
         payload = self.decode_body(body, content_type)
         schema = str(getattr(model, "__schema__", ""))
+        members = None
+        if issubclass(model, Group) and isinstance(payload, dict):
+            payload, members = take_members(payload)
         resource = self.validate(model, mend_resource(payload, schema), scim_ctx)
+        if isinstance(resource, Group):
+            resource._member_change = members
         if isinstance(resource, User):
             resource._sent_groups = next((value for key, value in payload.items() if key.lower() == "groups"), None)
         return resource
@@ -134,22 +140,27 @@ class DirectoryService(ScimService):
         try:
             return model.model_validate(payload, scim_ctx=scim_ctx)
         except ValidationError as error:
-            raise scim_exception_of(error) from error
+            raise refusal_of(error) from error
 
     def read_patch_of(
         self, resource_type: ResourceType, resource_id: str, body: bytes, content_type: str | None
     ) -> "PatchRequest":
         """Validate the body of a PATCH of one resource."""
-        payload = self.decode_body(body, content_type)
+        return self.read_patch_payload(resource_type, resource_id, self.decode_body(body, content_type))
+
+    def read_patch_payload(self, resource_type: ResourceType, resource_id: str, payload: Any) -> "PatchRequest":
+        """Validate the decoded body of a PATCH of one resource."""
         model = self.get_model(resource_type)
-        operations = mend_operations(payload, resource_id)
-        declared, undeclared = (None, []) if operations is None else split_operations(model, operations)
-        if declared == []:
-            return PatchRequest(None, undeclared)
+        operations = read_operations(payload, resource_id)
+        members = MemberOperations()
+        if issubclass(model, Group):
+            operations = members.take(operations)
+        check_number(operations)
+        declared, undeclared = split_operations(model, operations)
         message: Any = PatchOp.__class_getitem__(model)
-        if declared is not None:
-            payload = {**{k: v for k, v in payload.items() if k.lower() != "operations"}, "Operations": declared}
-        return PatchRequest(self.validate(message, payload, Context.RESOURCE_PATCH_REQUEST), undeclared)
+        sent = {"schemas": [str(PatchOp.__schema__)], "Operations": declared}
+        patch = self.validate(message, sent, Context.RESOURCE_PATCH_REQUEST) if declared else None
+        return PatchRequest(patch, undeclared, members.change())
 
     def apply_whole_patch(
         self, current: Resource[Any], patch: "PatchRequest", conditions: Conditions
@@ -158,12 +169,10 @@ class DirectoryService(ScimService):
         self.check_preconditions(current, "PATCH", conditions)
         changed = apply_undeclared(current, patch.undeclared)
         if patch.declared is not None:
-            try:
-                changed = patch.declared.patch(current) or changed
-            except InvalidValueException as error:
-                if isinstance(error.__cause__, ValidationError):
-                    raise scim_exception_of(error.__cause__) from error
-                raise
+            changed = apply_patch(patch.declared, current) or changed
+        if isinstance(current, Group):
+            current._member_change = patch.members
+            changed = changed or patch.members.says_anything
         return current if changed else None
 
     def apply_replacement(
@@ -178,16 +187,9 @@ class DirectoryService(ScimService):
         for name in ("external_id", "active"):
             if name in type(replacement).model_fields and name not in replacement.model_fields_set:
                 setattr(replacement, name, getattr(current, name))
-        return super().apply_replacement(current, replacement, conditions)
-
-    def patch_response(
-        self, base_url: str, resource: Resource[Any], response_parameters: ResponseParameters[Any]
-    ) -> ScimResponse:
-        """Return the answer to a PATCH: the resource as it is now, which Okta checks; of a large group no members."""
-        published: Any = self.publish(base_url, resource)
-        if len(getattr(published, "members", None) or []) > MAX_MEMBERS_ANSWERED and not response_parameters.attributes:
-            published.members = None
-        return self.resource_response(published, Context.RESOURCE_REPLACEMENT_RESPONSE, response_parameters)
+        changed = super().apply_replacement(current, replacement, conditions)
+        # Who is in a group already is known where its rows are written.
+        return replacement if isinstance(replacement, Group) else changed
 
 
 class DirectoryHandler(ScimHandler):
@@ -243,12 +245,59 @@ class DirectoryHandler(ScimHandler):
             response_parameters = self.service.read_response_parameters(resource_type, request.query)
             patch = self.service.read_patch_of(resource_type, resource_id, request.body, request.header("Content-Type"))
             with self.storage.operation():
-                current = self.storage.get(resource_type, resource_id)
+                self.apply_patch(resource_type, resource_id, patch, self.service.read_conditions(request))
+            return self.written_response(request, resource_type, resource_id, response_parameters)
+
+    def apply_patch(
+        self, resource_type: ResourceType, resource_id: str, patch: PatchRequest, conditions: Conditions
+    ) -> None:
+        """Apply a PATCH to a stored resource, whose row is held meanwhile."""
+        current = self.storage.get_to_write(resource_type, resource_id)
+        version = current.meta.version if current.meta else None
+        patched = self.service.apply_whole_patch(current, patch, conditions)
+        if patched is not None:
+            self.storage.store(resource_type, patched, expected_version=version)
+
+    def replace(self, request: ScimRequest) -> ScimResponse:
+        """Replace a resource (RFC 7644 §3.5.1)."""
+        with self.service.provider:
+            target = self.service.route(request, Operation.replace)
+            resource_type = self.service.resource_type_at(target.endpoint or "")
+            resource_id = target.resource_id or ""
+            response_parameters = self.service.read_response_parameters(resource_type, request.query)
+            with self.storage.operation():
+                current = self.storage.get_to_write(resource_type, resource_id)
                 version = current.meta.version if current.meta else None
-                patched = self.service.apply_whole_patch(current, patch, self.service.read_conditions(request))
-                if patched is not None:
-                    current = self.storage.update(resource_type, patched, expected_version=version)
-            return self.service.patch_response(request.base_url, current, response_parameters)
+                replacement = self.service.read_replacement(resource_type, request.body, request.header("Content-Type"))
+                conditions = self.service.read_conditions(request)
+                replaced = self.service.apply_replacement(current, replacement, conditions)
+                if replaced is not None:
+                    self.storage.store(resource_type, replaced, expected_version=version)
+            return self.written_response(request, resource_type, resource_id, response_parameters)
+
+    def delete_resource(self, resource_type: ResourceType, resource_id: str, conditions: Conditions) -> None:
+        """Delete a stored resource once its conditions are met."""
+        current = self.storage.get_to_write(resource_type, resource_id)
+        self.service.check_deletion(current, conditions)
+        version = current.meta.version if current.meta else None
+        self.storage.delete(resource_type, resource_id, expected_version=version)
+
+    def written_response(
+        self,
+        request: ScimRequest,
+        resource_type: ResourceType,
+        resource_id: str,
+        response_parameters: ResponseParameters[Any],
+    ) -> ScimResponse:
+        """Return the answer to a PUT or PATCH: the resource as it is now; of a large group no members."""
+        if is_projected(request.query):
+            resource = self.storage.get(resource_type, resource_id, response_parameters=response_parameters)
+            return self.service.replacement_response(request.base_url, resource, response_parameters)
+        document = get_written_document(
+            self.storage.session, self.storage.directory, resource_type.name or "", resource_id
+        )
+        headers = {"ETag": document.etag, "Content-Location": f"{request.base_url}/{document.path()}"}
+        return TextResponse(HTTPStatus.OK, document.render(request.base_url), headers)
 
 
 def list_response(documents: list[StoredDocument], base_url: str, *, total: int, start_index: int) -> TextResponse:

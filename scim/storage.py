@@ -26,13 +26,16 @@ from sqlalchemy.orm import Session
 from clock import to_datetime
 from database import conflict_of
 from directory.directories import Directory
+from directory.group_membership import MemberChange
 from directory.groups import change_group, create_group, delete_group
 from directory.lifecycle import change_directory_user, create_directory_user, delete_directory_user
 from directory.resources import GroupResource, UserResource, load
 from errors import Conflict, InvalidInput, NotFound, VersionMismatch
 from scim.documents import StoredDocument, version_of
 from scim.filters import compile_filter
-from scim.reading import get_document, search_documents
+from scim.group_members import read_members
+from scim.provider import Group
+from scim.reading import get_document, get_written_document, search_documents
 
 # What is never part of a stored document: computed, given by us, or secret.
 USER_LEFT_OUT = ("id", "meta", "groups", "password")
@@ -77,6 +80,20 @@ class DirectoryStorage(ScimStorage):
         )
         return self.model_of(document)
 
+    def get_to_write(self, resource_type: ResourceType, resource_id: str) -> Resource[Any]:
+        """Return a resource whose row is held until the end of the transaction, without what is computed.
+
+        A group comes without its members, and ``store`` leaves them as they are
+        unless the model says who joins and leaves.
+        """
+        name = _name(resource_type)
+        resource = self.model_of(
+            get_document(self.session, self.directory, name, resource_id, computed=False, lock=True)
+        )
+        if isinstance(resource, Group):
+            resource._member_change = MemberChange()
+        return resource
+
     def search(
         self,
         resource_types: list[ResourceType],
@@ -117,15 +134,23 @@ class DirectoryStorage(ScimStorage):
         """Store a new resource; the lifecycle follows."""
         with self._writing():
             if _name(resource_type) == "User":
-                user = create_directory_user(self.session, self.directory, _user_resource(resource))
-                return self.get(resource_type, user.user_id)
-            group = create_group(self.session, self.directory, _group_resource(resource), _members(resource))
-            return self.get(resource_type, group.id)
+                resource_id = create_directory_user(self.session, self.directory, _user_resource(resource)).user_id
+            else:
+                group = _group_resource(resource)
+                resource_id = create_group(self.session, self.directory, group, _members(resource)).id
+            return self._written(resource_type, resource_id)
 
     def update(
         self, resource_type: ResourceType, resource: Resource[Any], *, expected_version: str | None = None
     ) -> Resource[Any]:
         """Store the whole new state of a resource; the lifecycle follows."""
+        self.store(resource_type, resource, expected_version=expected_version)
+        return self._written(resource_type, resource.id or "")
+
+    def store(
+        self, resource_type: ResourceType, resource: Resource[Any], *, expected_version: str | None = None
+    ) -> None:
+        """Store the whole new state of a resource, and read nothing back."""
         resource_id = resource.id or ""
         version = None if expected_version is None else version_of(expected_version)
         with self._writing():
@@ -133,15 +158,12 @@ class DirectoryStorage(ScimStorage):
                 state = _user_resource(resource)
                 change_directory_user(self.session, self.directory, resource_id, state, expected_version=version)
             else:
-                change_group(
-                    self.session,
-                    self.directory,
-                    resource_id,
-                    _group_resource(resource),
-                    _members(resource),
-                    expected_version=version,
-                )
-        return self.get(resource_type, resource_id)
+                group, members = _group_resource(resource), _members(resource)
+                change_group(self.session, self.directory, resource_id, group, members, expected_version=version)
+
+    def _written(self, resource_type: ResourceType, resource_id: str) -> Resource[Any]:
+        """Return what was written as it is stored; of a large group no members."""
+        return self.model_of(get_written_document(self.session, self.directory, _name(resource_type), resource_id))
 
     def delete(self, resource_type: ResourceType, resource_id: str, *, expected_version: str | None = None) -> None:
         """Delete a resource for the IdP; the lifecycle follows."""
@@ -247,10 +269,10 @@ def _without_passwords(value: Any) -> Any:
     return [_without_passwords(item) for item in value] if isinstance(value, list) else value
 
 
-def _members(resource: Any) -> dict[str, str | None]:
-    """Return the members of a group, each once: an IdP may add somebody who is there already."""
-    members: dict[str, str | None] = {}
-    for member in resource.members or []:
-        if member.value:
-            members.setdefault(member.value, member.display)
-    return members
+def _members(resource: Any) -> MemberChange:
+    """Return who joins and leaves a group: what the model says of it, else the whole list that it holds."""
+    if resource._member_change is not None:
+        change: MemberChange = resource._member_change
+        return change
+    members = [member.model_dump(scim_ctx=Context.DEFAULT) for member in resource.members or []]
+    return MemberChange(read_members(members), replaces=True)

@@ -7,7 +7,7 @@ plain JSON, to which the operations are applied here (RFC 7644 §3.5.2).
 from dataclasses import dataclass
 from typing import Any
 
-from scim2_models import InvalidPathException, InvalidValueException, Path, Resource
+from scim2_models import InvalidPathException, Path, Resource
 
 CORE = ("urn:ietf:params:scim:schemas:core:2.0:", "urn:ietf:params:scim:schemas:extension:enterprise:2.0:")
 
@@ -22,44 +22,77 @@ class UndeclaredOperation:
     named: bool
 
 
-def split_operations(model: type[Resource[Any]], operations: list[Any]) -> tuple[list[Any], list[UndeclaredOperation]]:
+def split_operations(
+    model: type[Resource[Any]], operations: list[dict[str, Any]]
+) -> tuple[list[dict[str, Any]], list[UndeclaredOperation]]:
     """Return the operations that the protocol library applies, and those on undeclared attributes."""
-    declared: list[Any] = []
+    declared: list[dict[str, Any]] = []
     undeclared: list[UndeclaredOperation] = []
     for operation in operations:
-        op = operation.get("op") if isinstance(operation, dict) else None
-        path, value = (operation.get("path"), operation.get("value")) if op is not None else (None, None)
-        if not isinstance(op, str) or op.lower() not in ("add", "replace", "remove"):
-            declared.append(operation)
-        elif isinstance(path, str) and path:
-            if _is_declared(model, path):
-                declared.append(operation)
-            else:
-                undeclared.append(UndeclaredOperation(op.lower(), path, value, named=True))
-        elif isinstance(value, dict):
-            known = {name: item for name, item in value.items() if _is_declared(model, name)}
+        op, path, value = operation["op"], operation.get("path"), operation["value"]
+        if path and is_declared(model, path):
+            declared.append(_without_needless_value(model, operation))
+        elif path:
+            undeclared.append(UndeclaredOperation(op, path, value, named=True))
+        else:
+            known = {name: item for name, item in value.items() if is_declared(model, name)}
             undeclared += [
-                UndeclaredOperation(op.lower(), name, item, named=False)
+                UndeclaredOperation(op, name, item, named=False)
                 for name, item in value.items()
-                if name not in known
+                if name not in known and not _is_python_name(model, name)
             ]
             if known:
                 declared.append({**operation, "value": known})
-        else:
-            declared.append(operation)
     return declared, undeclared
 
 
-def _is_declared(model: type[Resource[Any]], text: str) -> bool:
+def is_declared(model: type[Resource[Any]], text: str) -> bool:
     """Tell whether a schema declares what a path or key names; of what is no path at all the library says why."""
     if text.lower() == "schemas":
         return True
-    bound: Any = Path.__class_getitem__(model)
     try:
-        path = bound(text)
-        return path.model is not None or path.resolve() is not None
+        path = _path(model, text)
+        return path.model is not None or (path.resolve() is not None and not _is_python_name(model, text))
     except InvalidPathException:
         return not text.lower().startswith("urn:")
+
+
+def _path(model: type[Resource[Any]], text: str) -> Any:
+    bound: Any = Path.__class_getitem__(model)
+    return bound(text)
+
+
+def _is_python_name(model: type[Resource[Any]], text: str) -> bool:
+    """Tell whether a path reaches its attribute by the name of a Python field, as in ``user_name``."""
+    if "_" not in text:
+        return False
+    try:
+        binding = _path(model, text).resolve()
+    except InvalidPathException:
+        return False
+    return binding is not None and "_" in _without_filter(text) and "_" not in str(binding.urn).rpartition(":")[2]
+
+
+def _without_filter(text: str) -> str:
+    head, _, rest = text.partition("[")
+    return (head + rest.rpartition("]")[2]).rpartition(":")[2]
+
+
+def _without_needless_value(model: type[Resource[Any]], operation: dict[str, Any]) -> dict[str, Any]:
+    """Return a removal as the library applies it.
+
+    Entra names the entries to remove in the value; some write them as bare
+    texts, and some repeat the value of what has only one.
+    """
+    if operation["op"] != "remove" or operation.get("value") is None:
+        return operation
+    target = _path(model, operation["path"])
+    binding = target.resolve()
+    if binding is None or not binding.is_multivalued or target.value_filter is not None or binding.sub_field_name:
+        return {name: item for name, item in operation.items() if name != "value"}
+    value = operation["value"]
+    entries = value if isinstance(value, list) else [value]
+    return {**operation, "value": [{"value": entry} if isinstance(entry, str) else entry for entry in entries]}
 
 
 def apply_undeclared(resource: Resource[Any], operations: list[UndeclaredOperation]) -> bool:
@@ -67,16 +100,13 @@ def apply_undeclared(resource: Resource[Any], operations: list[UndeclaredOperati
 
     :raises InvalidPathException: When a path names an attribute that neither a
         schema declares nor the IdP ever sent.
-    :raises InvalidValueException: When an operation has no value to write.
     """
     kept: dict[str, Any] = resource.unknown_attributes
     before = repr(kept)
     for operation in operations:
         keys = _keys(kept, operation)
         if operation.op == "remove" or operation.value is None:
-            if operation.op == "add":
-                raise InvalidValueException(detail="An add operation needs a value.")
-            _remove(kept, keys)
+            _remove(kept, keys, operation.value)
         else:
             _write(kept, keys, operation.value, is_add=operation.op == "add")
     _list_schemas(resource)
@@ -121,13 +151,18 @@ def _write(tree: dict[str, Any], keys: list[str], value: Any, *, is_add: bool) -
         tree[key] = value
 
 
-def _remove(tree: dict[str, Any], keys: list[str]) -> None:
-    """Remove what a path leads to, and the objects that became empty by it."""
+def _remove(tree: dict[str, Any], keys: list[str], value: Any) -> None:
+    """Remove what a path leads to, and the objects that became empty by it; of a list only the entries of the value."""
     key = _existing(tree, keys[0])
-    if len(keys) == 1:
+    if len(keys) == 1 and isinstance(tree.get(key), list) and value is not None:
+        gone = value if isinstance(value, list) else [value]
+        tree[key] = [entry for entry in tree[key] if entry not in gone]
+        if not tree[key]:
+            del tree[key]
+    elif len(keys) == 1:
         tree.pop(key, None)
     elif isinstance(tree.get(key), dict):
-        _remove(tree[key], keys[1:])
+        _remove(tree[key], keys[1:], value)
         if not tree[key]:
             del tree[key]
 
