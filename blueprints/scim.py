@@ -41,6 +41,8 @@ OPERATION_SERVICE = OperationService(PROVIDER)
 DISCOVERY = re.compile(r"/scim/v2/(ServiceProviderConfig|ResourceTypes|Schemas)(/[^/]+)?/?")
 # Two organizations that meet the same new person at once, or lock each other out, are told apart by trying again.
 ATTEMPTS = 3
+# The whole list of members of a group, which Okta sends with every change: some 100 bytes for each of 80,000.
+GROUP_BODY_BYTES = 8 * 1024 * 1024
 
 
 def operation_count() -> int:
@@ -119,6 +121,8 @@ def authenticate() -> None:
         return
     g.scim_holder = require_token_holder()
     note_token_use(g.scim_holder)
+    if re.match(r"/scim/v2/Groups(/|$)", request.path):
+        request.max_content_length = GROUP_BODY_BYTES
 
 
 def serve(path: str = "") -> Response:

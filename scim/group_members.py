@@ -10,10 +10,9 @@ from scim2_models import InvalidFilterException, InvalidPathException, InvalidVa
 from scim2_models.path import CompareOperator, Comparison, FilterNode, LogicalExpr, LogicalOperator
 
 from directory.group_membership import MemberChange, Members
-from scim.filters import GROUP_SCHEMA
 from scim.provider import Group
 
-MEMBERS = ("members", f"{GROUP_SCHEMA.lower()}:members")
+MEMBERS = ("members", f"{Group.__schema__}:members".lower())
 
 
 def take_members(payload: dict[str, Any]) -> tuple[dict[str, Any], MemberChange]:

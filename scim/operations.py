@@ -11,15 +11,16 @@ from scim2_models import (
 )
 
 from scim.bodies import ENTERPRISE, OFTEN_EMPTY, READ_ONLY, mend_manager, mend_value
-from scim.filters import GROUP_SCHEMA, USER_SCHEMA, holds_no_character
+from scim.filters import holds_no_character
+from scim.provider import EnterpriseUser, Group, User
 
 # Each is applied to a copy of the resource; operations on the members of a group are not counted.
 MAX_OPERATIONS = 1000
 OPS = ("add", "replace", "remove")
-MANAGER = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager"
-CORE_PREFIXES = (f"{USER_SCHEMA.lower()}:", f"{GROUP_SCHEMA.lower()}:")
+MANAGER = f"{EnterpriseUser.__schema__}:manager"
+CORE = (str(User.__schema__).lower(), str(Group.__schema__).lower())
 # Schemas after which some write a dot before the attribute, as the attribute mapping does.
-DOTTED = (ENTERPRISE, USER_SCHEMA.lower(), GROUP_SCHEMA.lower())
+DOTTED = (ENTERPRISE, *CORE)
 
 Operation = dict[str, Any]
 
@@ -137,8 +138,8 @@ def _without_nulls(item: Any) -> Any:
 def _is_silent(key: str, value: Any, resource_id: str) -> bool:
     """Tell whether a member of a value without a path is one that only the server gives, or no attribute's name."""
     name = key.lower()
-    for prefix in CORE_PREFIXES:
-        name = name.removeprefix(prefix)
+    for schema in CORE:
+        name = name.removeprefix(f"{schema}:")
     head = name.partition(".")[0].partition("[")[0]
     if name == "id" and value != resource_id:
         raise MutabilityException(attribute="id", detail="The id of a resource cannot be changed. Leave it out.")

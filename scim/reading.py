@@ -55,17 +55,10 @@ def get_written_document(
     if resource_type == "User":
         return get_document(session, directory, resource_type, resource_id)
     document = get_document(session, directory, resource_type, resource_id, computed=False)
-    one_too_many = (
-        select(DirectoryGroupMember.user_id)
-        .where(
-            DirectoryGroupMember.organization_id == directory.organization_id,
-            DirectoryGroupMember.group_id == resource_id,
-        )
-        .offset(MAX_MEMBERS_ANSWERED)
-        .limit(1)
-    )
-    members = _members(session, directory, [resource_id], ~one_too_many.exists())
-    return replace(document, computed={"members": members[resource_id]} if members else {})
+    members = _members(session, directory, [resource_id], at_most=MAX_MEMBERS_ANSWERED + 1)
+    if not 0 < len(members[resource_id]) <= MAX_MEMBERS_ANSWERED:
+        return document
+    return replace(document, computed={"members": members[resource_id]})
 
 
 def search_documents(
@@ -160,7 +153,7 @@ def _groups(session: Session, directory: Directory, user_ids: Sequence[str]) -> 
 
 
 def _members(
-    session: Session, directory: Directory, group_ids: Sequence[str], *conditions: ColumnElement[bool]
+    session: Session, directory: Directory, group_ids: Sequence[str], at_most: int | None = None
 ) -> dict[str, list[dict[str, Any]]]:
     """Return the ``members`` of groups (RFC 7643 §4.2), in the order of their ids."""
     query = (
@@ -177,9 +170,9 @@ def _members(
         .where(
             DirectoryGroupMember.organization_id == directory.organization_id,
             DirectoryGroupMember.group_id.in_(group_ids),
-            *conditions,
         )
         .order_by(DirectoryGroupMember.group_id, DirectoryGroupMember.user_id)
+        .limit(at_most)
     )
     members = defaultdict(list)
     for group_id, user_id, name in session.execute(query):

@@ -27,11 +27,28 @@ def refusal_of(error: ValidationError, place: str | None = None) -> SCIMExceptio
     """Return the refusal of a value that does not fit its attribute; ``place`` names it where the error cannot."""
     refusal = scim_exception_of(error)
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    if first["type"].startswith("scim_") or not first["loc"]:
+    if first["type"].startswith("scim_"):
+        return _in_other_words(refusal)
+    if not first["loc"]:
         return refusal
     path = place or scim_name(refusal.detail.rpartition(": ")[2])
     wanted = WANTED.get(first["type"]) or f"is not valid: {first['msg'].removeprefix('Value error, ').rstrip('.')}"
     return type(refusal)(detail=f"{path} {wanted}.")
+
+
+def _in_other_words(refusal: SCIMException) -> SCIMException:
+    """Return a refusal of the library's own with what can be done about it."""
+    detail = refusal.detail
+    if detail.startswith("invalid syntax"):
+        detail = (
+            f"A path cannot be read: {detail}. "
+            'Write an attribute, as in name.givenName or emails[type eq "work"].value.'
+        )
+    elif detail.startswith("required attribute"):
+        detail = "A required attribute (userName of a user, displayName of a group) cannot be removed. Replace it."
+    elif detail.endswith("is read-only"):
+        detail = f"{detail}: only this server writes it. Leave the operation out."
+    return type(refusal)(detail=detail)
 
 
 def scim_name(name: str) -> str:
