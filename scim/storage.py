@@ -259,14 +259,22 @@ def _checked(name: str, document: dict[str, Any]) -> dict[str, Any]:
 def _document(resource: Resource[Any], left_out: tuple[str, ...]) -> dict[str, Any]:
     document: dict[str, Any] = resource.model_dump(scim_ctx=Context.DEFAULT)
     unwanted = {name.lower() for name in left_out}
-    return {name: _without_passwords(value) for name, value in document.items() if name.lower() not in unwanted}
+    return {
+        name: _without_secrets(value)
+        for name, value in document.items()
+        if name.lower() not in unwanted and not name.startswith("__")
+    }
 
 
-def _without_passwords(value: Any) -> Any:
-    """Return a value without anything called a password, wherever an IdP may have put it."""
+def _without_secrets(value: Any) -> Any:
+    """Return a value without anything called a password, or like ``__proto__``, wherever an IdP may have put it."""
     if isinstance(value, dict):
-        return {name: _without_passwords(item) for name, item in value.items() if name.lower() != "password"}
-    return [_without_passwords(item) for item in value] if isinstance(value, list) else value
+        return {
+            name: _without_secrets(item)
+            for name, item in value.items()
+            if name.lower() != "password" and not name.startswith("__")
+        }
+    return [_without_secrets(item) for item in value] if isinstance(value, list) else value
 
 
 def _members(resource: Any) -> MemberChange:
