@@ -11,6 +11,7 @@ from scim2_models.path import CompareOperator, Comparison, FilterNode, LogicalEx
 
 from directory.group_membership import MemberChange, Members
 from scim.provider import Group
+from scim.refusals import in_other_words
 
 MEMBERS = ("members", f"{Group.__schema__}:members".lower())
 
@@ -104,7 +105,10 @@ class MemberOperations:
         :raises InvalidPathException: When the operation would change a part of a member.
         """
         bound: Any = Path.__class_getitem__(Group)
-        target = bound(path)
+        try:
+            target = bound(path)
+        except InvalidPathException as error:
+            raise in_other_words(error) from error
         binding = target.resolve()
         if op != "remove" or binding is None or binding.sub_field_name is not None or target.value_filter is None:
             raise InvalidPathException(

@@ -28,7 +28,7 @@ def refusal_of(error: ValidationError, place: str | None = None) -> SCIMExceptio
     refusal = scim_exception_of(error)
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     if first["type"].startswith("scim_"):
-        return _in_other_words(refusal)
+        return in_other_words(refusal)
     if not first["loc"]:
         return refusal
     path = place or scim_name(refusal.detail.rpartition(": ")[2])
@@ -36,7 +36,7 @@ def refusal_of(error: ValidationError, place: str | None = None) -> SCIMExceptio
     return type(refusal)(detail=f"{path} {wanted}.")
 
 
-def _in_other_words(refusal: SCIMException) -> SCIMException:
+def in_other_words(refusal: SCIMException) -> SCIMException:
     """Return a refusal of the library's own with what can be done about it."""
     detail = refusal.detail
     if detail.startswith("invalid syntax"):

@@ -71,6 +71,36 @@ def test_members_added_by_many_requests_are_all_there(app: Flask, acme: Tenant) 
     assert {m["value"] for m in acme.scim("GET", f"/Groups/{group}").json["members"]} == set(people)
 
 
+def test_members_who_join_and_leave_at_once_are_all_heeded(app: Flask, acme: Tenant) -> None:
+    people = [create(acme, f"person.n{number}") for number in range(12)]
+    group = acme.scim("POST", "/Groups", okta.group("Everybody", *people[:6])).json["id"]
+    changes = [okta.patch({"op": "remove", "path": f'members[value eq "{person}"]'}) for person in people[:6]]
+    changes += [okta.patch({"op": "add", "path": "members", "value": [{"value": person}]}) for person in people[6:]]
+    changes += [okta.patch({"op": "replace", "value": {"displayName": "Renamed"}})]
+
+    statuses = at_once([call(acme, "PATCH", f"/Groups/{group}", change) for change in changes])
+
+    assert set(statuses) == {200}
+    got = acme.scim("GET", f"/Groups/{group}").json
+    assert {m["value"] for m in got["members"]} == set(people[6:]) and got["displayName"] == "Renamed"
+    assert got["meta"]["version"] == f'W/"{1 + len(changes)}"'
+    moves = [event["data"]["members"] for event in events_of(app, acme.organization_id, "scimGroup.updated")]
+    assert sorted(person for move in moves for person in move["removed"]) == sorted(people[:6])
+    assert sorted(person for move in moves for person in move["added"]) == sorted(people[6:])
+
+
+def test_nobody_who_is_deleted_meanwhile_stays_in_a_group(acme: Tenant) -> None:
+    group = acme.scim("POST", "/Groups", okta.group("Everybody")).json["id"]
+    for number in range(6):
+        person = create(acme, f"person.n{number}")
+        add = okta.patch({"op": "add", "path": "members", "value": [{"value": person}]})
+
+        calls = [call(acme, "PATCH", f"/Groups/{group}", add), call(acme, "DELETE", f"/Users/{person}")]
+
+        assert at_once(calls) == [200, 204]
+        assert "members" not in acme.scim("GET", f"/Groups/{group}").json
+
+
 def test_changes_of_different_attributes_are_all_kept(acme: Tenant) -> None:
     user_id = create(acme)
     attributes = ["title", "nickName", "userType", "locale", "timezone", "preferredLanguage"]
