@@ -272,3 +272,32 @@ def test_the_last_admin_demoted_by_a_group_is_told_of(app: Flask, acme: Tenant, 
 
     types = [event["type"] for event in events_of(app, acme.organization_id, "")]
     assert types[-3:] == ["scimGroup.deleted", "scimUser.updated", "organization.lastAdminRemoved"]
+
+
+def test_roles_follow_a_large_group_a_part_of_its_members_at_a_time(
+    app: Flask, acme: Tenant, people: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("directory.group_membership.BATCH", 2)
+    path = f"/organizations/{acme.organization_id}/scim/attribute-mappings"
+    acme.api("PUT", path, {"mapping": ROLES_BY_GROUP})
+    other = acme.scim("POST", "/Users", okta.user("some.body")).json["id"]
+    everybody = sorted([*people, acme.scim("POST", "/Users", okta.user("fif.th")).json["id"]])
+    group_id = make_group(acme, "Staff", *everybody)
+
+    def change(*operations: dict[str, Any]) -> list[str]:
+        seen = len(events_of(app, acme.organization_id))
+        assert acme.scim("PATCH", f"/Groups/{group_id}", okta.patch(*operations)).status_code == 200
+        group, *users = events_of(app, acme.organization_id)[seen:]
+        assert group["type"] == "scimGroup.updated" and {user["type"] for user in users} == {"scimUser.updated"}
+        return [user["data"]["user"]["id"] for user in users]
+
+    assert change({"op": "replace", "value": {"id": group_id, "displayName": "Admins"}}) == everybody
+    assert {role_of(acme, person) for person in everybody} == {"org:admin"}
+    leave = [{"op": "remove", "path": f'members[value eq "{person}"]'} for person in everybody[:2]]
+    assert change(*leave, {"op": "add", "path": "members", "value": [{"value": other}]}) == sorted(
+        [*everybody[:2], other]
+    )
+    assert {role_of(acme, person) for person in everybody[:2]} == {"org:member"}
+    push_now = {"op": "replace", "path": "members", "value": [{"value": person} for person in everybody]}
+    assert change(push_now) == sorted([*everybody[:2], other])
+    assert role_of(acme, other) == "org:member"
