@@ -4,6 +4,7 @@ A PATCH may change the attributes of a group and its members, in several
 operations. Neither depends on the other, so the members are taken out of it.
 """
 
+import re
 from typing import Any
 
 from scim2_models import InvalidFilterException, InvalidPathException, InvalidValueException, Path
@@ -13,6 +14,8 @@ from directory.group_membership import MemberChange, Members
 from scim.provider import Group
 from scim.refusals import in_other_words
 
+# What Okta and Entra send, read without a parser.
+ONE_MEMBER = re.compile(r'members\[value eq "([^"\\]*)"\]', re.IGNORECASE)
 MEMBERS = ("members", f"{Group.__schema__}:members".lower())
 
 
@@ -88,7 +91,10 @@ class MemberOperations:
         return {**operation, "value": rest} if rest or not value else None
 
     def _apply(self, op: str, path: str, value: Any) -> None:
-        if path.lower() not in MEMBERS:
+        selected = ONE_MEMBER.fullmatch(path)
+        if selected is not None and op == "remove":
+            self._remove({selected[1]: None})
+        elif path.lower() not in MEMBERS:
             self._apply_to_selected(op, path)
         elif op == "add":
             self._add(read_members(value))

@@ -1,5 +1,6 @@
 """The operations of a PATCH, read strictly in their structure, and mended where IdPs write something of their own."""
 
+import re
 from typing import Any
 
 from scim2_models import (
@@ -16,6 +17,10 @@ from scim.provider import EnterpriseUser, Group, User
 
 # Each is applied to a copy of the resource; operations on the members of a group are not counted.
 MAX_OPERATIONS = 1000
+# A path is parsed, which costs time by its length: one of them, and all of a request that are not of the plainest form.
+MAX_PATH = 4096
+MAX_PATHS = 65_536
+PLAIN_PATH = re.compile(r'[\w.:$-]*|members\[value eq "[^"\\]*"\]', re.IGNORECASE)
 OPS = ("add", "replace", "remove")
 MANAGER = f"{EnterpriseUser.__schema__}:manager"
 CORE = (str(User.__schema__).lower(), str(Group.__schema__).lower())
@@ -46,7 +51,22 @@ def read_operations(payload: Any, resource_id: str) -> list[Operation]:
     operations: list[Operation] = []
     for index, operation in enumerate(sent):
         operations += _mended(_checked(operation, f"Operations[{index}]"), resource_id)
+    _check_paths([operation["path"] for operation in operations if operation.get("path")])
     return operations
+
+
+def _check_paths(paths: list[str]) -> None:
+    """Refuse paths that only cost time to parse.
+
+    :raises InvalidPathException: When one of them, or all together, are too long.
+    """
+    filtered = [len(path) for path in paths if not PLAIN_PATH.fullmatch(path)]
+    if max(map(len, paths), default=0) > MAX_PATH or sum(filtered) > MAX_PATHS:
+        raise InvalidPathException(
+            path="",
+            detail=f"A path is longer than {MAX_PATH} characters, or the paths with filters are together longer than "
+            f"{MAX_PATHS}. Send several requests.",
+        )
 
 
 def check_number(operations: list[Operation]) -> None:
@@ -88,6 +108,7 @@ def _mended(operation: Operation, resource_id: str) -> list[Operation]:
     kept: dict[str, Any] = {}
     alone: list[Operation] = []
     for name, item in value.items():
+        _check_paths([name])
         key = _mended_path(name)
         if _is_silent(key, item, resource_id):
             continue

@@ -9,6 +9,8 @@ from typing import Any
 
 from scim2_models import InvalidPathException, Path, Resource
 
+# Levels that a path may lead down.
+MAX_KEYS = 8
 CORE = ("urn:ietf:params:scim:schemas:core:2.0:", "urn:ietf:params:scim:schemas:extension:enterprise:2.0:")
 
 
@@ -105,6 +107,8 @@ def apply_undeclared(resource: Resource[Any], operations: list[UndeclaredOperati
     before = repr(kept)
     for operation in operations:
         keys = _keys(kept, operation)
+        if len(keys) > MAX_KEYS:
+            raise InvalidPathException(path="", detail=f"A path leads more than {MAX_KEYS} levels deep.")
         if operation.op == "remove" or operation.value is None:
             _remove(kept, keys, operation.value)
         else:

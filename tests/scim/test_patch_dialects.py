@@ -1,6 +1,7 @@
 """PATCH of users as each identity provider writes it (RFC 7644 §3.5.2), and what is refused."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -387,6 +388,37 @@ def test_names_of_the_works_stay_without_effect(app: Flask, acme: Tenant, value:
         name: user[name] for name in ("userName", "externalId", "name")
     }
     assert "__" not in str(got) and "polluted" not in everything_stored(app)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "emails[" + "(" * 16_000,
+        "emails[" + "not (" * 3_000,
+        "[" * 16_000,
+        "emails[" + " or ".join(['type eq "x"'] * 5_000) + "].value",
+        "members[" + " or ".join(['value eq "x"'] * 5_000) + "]",
+        "urn:x:y:" + "a." * 8_000 + "b",
+        "urn:x:y:" + "a." * 1_000 + "b",
+        'emails[type eq "' + "a" * 300_000 + '"].value',
+    ],
+    ids=range(8),
+)
+def test_a_path_that_only_costs_time_is_refused_at_once(acme: Tenant, path: str) -> None:
+    user = create(acme)
+    group = acme.scim("POST", "/Groups", okta.group("Finance")).json
+    began = time.process_time()
+
+    for target in (f"/Users/{user['id']}", f"/Groups/{group['id']}"):
+        for operation in ({"op": "replace", "path": path, "value": "x"}, {"op": "replace", "value": {path: "x"}}):
+            assert acme.scim("PATCH", target, okta.patch(operation)).status_code == 400
+
+    many = [
+        {"op": "replace", "path": f'emails[{"(" * 10}type eq "{n:050}"{")" * 10}].value', "value": "x"}
+        for n in range(900)
+    ]
+    assert patch(acme, user, *many).status_code == 400
+    assert time.process_time() - began < 3
 
 
 def test_microsofts_validator_sends_several_operations_of_different_verbs(acme: Tenant) -> None:
