@@ -1,6 +1,6 @@
 """Reading the body of a request, whatever its sender made of it."""
 
-from flask import request
+from flask import Response, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from errors import DomainError
@@ -26,3 +26,27 @@ def request_body(max_size: int | None = None) -> bytes:
     if limit is not None and len(body) > limit:
         raise RequestEntityTooLarge
     return body
+
+
+# Of a refused request's body so much is read to its end; the connection of a larger one is closed.
+DRAINED_BYTES = 16 * 1024 * 1024
+DRAINED_AT_ONCE = 64 * 1024
+
+
+def drain_refused_body(response: Response) -> Response:
+    """Read what a refusal left unread of the body.
+
+    A client that is still sending would otherwise find the connection reset
+    instead of its answer, or meet a closed one with its next request.
+    """
+    if response.status_code < 400 or request.environ["REQUEST_METHOD"] in ("GET", "HEAD"):
+        return response
+    stream, left = request.environ["wsgi.input"], DRAINED_BYTES
+    try:
+        while left > 0 and (part := stream.read(min(left, DRAINED_AT_ONCE))):
+            left -= len(part)
+    except Exception:  # each server has its own, and all mean that the sender broke the body
+        left = 0
+    if left <= 0:
+        response.headers["Connection"] = "close"
+    return response

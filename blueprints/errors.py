@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
+from blueprints.bodies import drain_refused_body
 from blueprints.limits import limiter
 from errors import Conflict, DomainError, Gone, InvalidInput, NotAllowed, NotAuthenticated, NotFound, VersionMismatch
 from ids import new_id
@@ -52,6 +53,7 @@ def init_app(app: Flask) -> None:
     """Register the handlers, a trace id on every request and answer, and the refusal of what no database can hold."""
     app.before_request(_begin_trace)
     app.after_request(_end_trace)
+    app.after_request(drain_refused_body)
     app.register_error_handler(DomainError, _domain_error)
     app.register_error_handler(RateLimitExceeded, _rate_limited)
     app.register_error_handler(HTTPException, _http_error)

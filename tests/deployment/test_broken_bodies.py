@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Callable
 
+import httpx
 import pytest
 
 from tests.deployment.running import Running
@@ -37,3 +38,17 @@ def test_a_broken_body_is_answered_as_a_mistake_of_its_sender(serve: Callable[..
         too_long = b'{"name": "' + b"a" * 1_200_000 + b'"}'
         assert send(running, path, token, chunk(too_long)).startswith("HTTP/1.1 413 ")
     assert send(running, "/scim/v2/Users", faces[0][1], chunk(b'{"userName": "chunky"}')).startswith("HTTP/1.1 201 ")
+
+
+def test_a_body_too_large_is_answered_and_its_connection_lives_on(serve: Callable[..., Running]) -> None:
+    running = serve()
+    headers = {"Authorization": f"Bearer {running.printed('SCIM token')}", "Content-Type": "application/scim+json"}
+    too_large = b'{"userName": "' + b"a" * 3_000_000 + b'"}'
+
+    with httpx.Client(base_url=running.url, headers=headers, timeout=30) as idp:
+        statuses = [idp.post("/scim/v2/Users", content=too_large).status_code for _ in range(5)]
+        wrong = {"Authorization": "Bearer wrong"}
+        statuses += [idp.post("/scim/v2/Users", content=too_large, headers=wrong).status_code for _ in range(3)]
+        statuses += [idp.get("/scim/v2/Users").status_code]
+
+    assert statuses == [413] * 5 + [401] * 3 + [200]
