@@ -22,9 +22,16 @@ from sqlalchemy import (
     false,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from clock import now_ms
+from folding import fold
+
+# A folded document: compared in the database, never read back.
+FoldedDocument = JSON().with_variant(JSONB(), "postgresql")
+# The folded form of a name, in the order of its code points on every database.
+Key = Text().with_variant(Text(collation="C"), "postgresql")
 
 
 class Base(DeclarativeBase):
@@ -260,19 +267,26 @@ class DirectoryUser(Base):
         # Of all tombstones of a name, the latest is restored.
         Index("ix_directory_users_tombstones", "organization_id", "user_name_key", "deleted_at"),
         Index("ix_directory_users_external_ids", "organization_id", "external_id", "deleted_at"),
+        # What filters look up. The id keeps what they find in the order of a list.
+        Index(None, "organization_id", "display_name_key", "user_id"),
+        Index(None, "organization_id", "shown_active", "user_id"),
     )
 
     organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
     user_id: Mapped[str] = mapped_column(primary_key=True)
     user_name: Mapped[str]
-    user_name_key: Mapped[str]
+    user_name_key: Mapped[str] = mapped_column(Key)
     external_id: Mapped[str | None]
     display_name: Mapped[str | None]
+    display_name_key: Mapped[str | None] = mapped_column(Key)
     email_key: Mapped[str | None]
     active: Mapped[bool]
+    # ``active`` of the document, by which SCIM filters; the mapping may take the column above from elsewhere.
+    shown_active: Mapped[bool | None]
     # ``groups`` of the last body that had it: read-only for SCIM, a source for the attribute mapping.
     sent_groups: Mapped[list[Any]] = mapped_column(default=list)
     document: Mapped[str]
+    document_key: Mapped[dict[str, Any]] = mapped_column(FoldedDocument, deferred=True)
     version: Mapped[int] = mapped_column(Integer, default=1)
     created_at: Mapped[int] = mapped_column(default=now_ms)
     last_modified_at: Mapped[int] = mapped_column(default=now_ms)
@@ -311,12 +325,18 @@ class DirectoryGroup(Base):
     organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
     id: Mapped[str] = mapped_column(primary_key=True)
     display_name: Mapped[str]
-    display_name_key: Mapped[str]
+    display_name_key: Mapped[str] = mapped_column(Key)
     external_id: Mapped[str | None]
     document: Mapped[str]
+    document_key: Mapped[dict[str, Any]] = mapped_column(FoldedDocument, deferred=True)
     version: Mapped[int] = mapped_column(Integer, default=1)
     created_at: Mapped[int] = mapped_column(default=now_ms)
     last_modified_at: Mapped[int] = mapped_column(default=now_ms)
+
+
+def _folded_display(context: Any) -> str | None:
+    display = context.get_current_parameters().get("display")
+    return None if display is None else fold(display)
 
 
 class DirectoryGroupMember(Base):
@@ -342,6 +362,7 @@ class DirectoryGroupMember(Base):
     user_id: Mapped[str] = mapped_column(primary_key=True)
     # What the IdP wrote beside the member; the member's own name is shown where it wrote nothing.
     display: Mapped[str | None]
+    display_key: Mapped[str | None] = mapped_column(Key, default=_folded_display)
     joined_at: Mapped[int] = mapped_column(default=now_ms)
 
 

@@ -39,7 +39,8 @@ def drain_refused_body(response: Response) -> Response:
     A client that is still sending would otherwise find the connection reset
     instead of its answer, or meet a closed one with its next request.
     """
-    if response.status_code < 400 or request.environ["REQUEST_METHOD"] in ("GET", "HEAD"):
+    # Of a server that does not mark the end of a body, reading on would wait for the client.
+    if response.status_code < 400 or not request.environ.get("wsgi.input_terminated"):
         return response
     stream, left = request.environ["wsgi.input"], DRAINED_BYTES
     try:

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 bp = Blueprint("scim", __name__)
 
 PROVIDER = make_provider()
-OPERATION_SERVICE = OperationService(PROVIDER)
 DISCOVERY = re.compile(r"/scim/v2/(ServiceProviderConfig|ResourceTypes|Schemas)(/[^/]+)?/?")
 # Two organizations that meet the same new person at once, or lock each other out, are told apart by trying again.
 ATTEMPTS = 3
@@ -83,7 +82,9 @@ def set_up(state: BlueprintSetupState) -> None:
         state.app.url_map.add(Rule(f"{state.url_prefix}{path}", endpoint=endpoint, strict_slashes=False))
     config = state.app.config
     bulk = bulk_capability(config["SCIM_BULK_MAX_OPERATIONS"], config["SCIM_BULK_MAX_PAYLOAD_SIZE"])
-    state.app.extensions["scim_service"] = DirectoryService(PROVIDER, bulk=bulk)
+    secret = config["SECRET_KEY"]
+    state.app.extensions["scim_service"] = DirectoryService(PROVIDER, secret=secret, bulk=bulk)
+    state.app.extensions["scim_operation_service"] = OperationService(PROVIDER, secret=secret)
 
 
 def service() -> DirectoryService:
@@ -143,7 +144,7 @@ def serve(path: str = "") -> Response:
     if holder is None:
         return scim_answer(read(scim_request, Directory("")))
     directory = Directory(holder.organization_id, holder.token_id, holder.enterprise_connection_id)
-    if scim_request.method == "GET":
+    if scim_request.method == "GET" or scim_request.path.endswith("/.search"):
         return scim_answer(read(scim_request, directory))
     return scim_answer(write(scim_request, holder))
 
@@ -180,7 +181,7 @@ def write(scim_request: ScimRequest, holder: TokenHolder) -> ScimResponse:
 def run_bulk(session: Session, directory: Directory, base_url: str) -> ScimResponse:
     """Answer a Bulk request. In the log its entry is followed by one for each operation, as if that had come alone."""
     bulk = bulk_request()
-    results = BulkRun(OPERATION_SERVICE, session, directory, base_url).run(bulk)
+    results = BulkRun(current_app.extensions["scim_operation_service"], session, directory, base_url).run(bulk)
     log(session, directory, 200, summary(results, len(bulk.operations)))
     for result in results:
         record_activity(

@@ -17,7 +17,7 @@ from directory.lifecycle import event_data, follow_directory, note_lost_admin
 from directory.mappings import load_mapping
 from directory.memberships import count_admins
 from directory.profiles import Changes
-from directory.resources import GroupResource, dump, load
+from directory.resources import GroupResource, dump, fold_document, load
 from errors import NotFound, VersionMismatch
 from folding import fold
 from ids import new_id
@@ -186,3 +186,4 @@ def _write_group(group: DirectoryGroup, resource: GroupResource) -> None:
     group.display_name, group.display_name_key = resource.display_name, fold(resource.display_name)
     group.external_id = resource.external_id
     group.document = dump(resource.document)
+    group.document_key = fold_document(resource.document)

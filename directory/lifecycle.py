@@ -18,7 +18,7 @@ from directory.mapping import Mapped
 from directory.mappings import load_mapping
 from directory.memberships import admit, count_admins, find_any_membership, let_go, lost_last_admin
 from directory.profiles import Changes, write_profile
-from directory.resources import EmailKey, UserResource, dump
+from directory.resources import EmailKey, UserResource, dump, fold_document
 from directory.roles import follow_mapping
 from errors import Conflict, NotFound, VersionMismatch
 from folding import fold
@@ -226,6 +226,8 @@ def _write_row(session: Session, row: DirectoryUser, resource: UserResource, map
     row.user_name, row.user_name_key = resource.user_name, resource.user_name_key
     row.external_id = resource.external_id
     row.display_name = resource.display_name
+    row.display_name_key = fold(resource.display_name) if resource.display_name is not None else None
+    row.shown_active = resource.document.get("active")
     if resource.sent_groups is not None:
         row.sent_groups = resource.sent_groups
     row.email_key = fold(email) if email else None
@@ -235,6 +237,7 @@ def _write_row(session: Session, row: DirectoryUser, resource: UserResource, map
     text = dump(resource.document)
     if row.document != text:
         row.document, row.last_modified_at = text, now_ms() if row.version > 1 else row.created_at
+        row.document_key = fold_document(resource.document)
     session.flush()
     _write_emails(session, row, resource.emails)
 

@@ -4,9 +4,20 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from folding import fold
+from folding import fold, fold_json
 
 Document = dict[str, Any]
+# The declared attributes that are compared with their case (RFC 7643 §7), references and certificates among them.
+ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+CASE_EXACT = (
+    ("externalId",),
+    ("profileUrl",),
+    ("photos", "value"),
+    ("x509Certificates", "value"),
+    (ENTERPRISE, "manager", "value"),
+    (ENTERPRISE, "manager", "$ref"),
+)
+
 # A folded address, and its folded type where it has one.
 EmailKey = tuple[str, str | None]
 
@@ -78,3 +89,24 @@ def load(text: str) -> Document:
     """Return the document of a stored text."""
     document: Document = json.loads(text)
     return document
+
+
+def fold_document(document: Document) -> Document:
+    """Return a document as it is compared: every key and text folded, but for the texts that keep their case."""
+    folded: Document = fold_json(document)
+    for path in CASE_EXACT:
+        if path[0] in document:
+            _keep_case(document, folded, path)
+    return folded
+
+
+def _keep_case(document: Any, folded: Any, path: tuple[str, ...]) -> None:
+    name, *rest = path
+    if isinstance(document, list):
+        for entry, folded_entry in zip(document, folded, strict=True):
+            _keep_case(entry, folded_entry, path)
+    elif isinstance(document, dict) and name in document:
+        if rest:
+            _keep_case(document[name], folded[fold(name)], tuple(rest))
+        else:
+            folded[fold(name)] = document[name]

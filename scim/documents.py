@@ -1,11 +1,12 @@
 """Stored documents as answers. A read puts stored text into the answer and builds no model."""
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from clock import to_rfc3339
+from directory.resources import dump, load
+from scim.projection import Projection
 
 LIST_RESPONSE = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
 
@@ -34,8 +35,8 @@ class StoredDocument:
         """The path of the resource below the SCIM base URL."""
         return f"{self.resource_type}s/{self.id}"
 
-    def render(self, base_url: str) -> str:
-        """Return the whole resource as JSON text."""
+    def render(self, base_url: str, projection: Projection | None = None) -> str:
+        """Return the resource as JSON text: all of it, or what a projection chooses."""
         meta = {
             "resourceType": self.resource_type,
             "created": to_rfc3339(self.created_at),
@@ -47,7 +48,10 @@ class StoredDocument:
             name: [{**item, "$ref": f"{base_url}/{item['$ref']}"} for item in items]
             for name, items in self.computed.items()
         }
-        added = json.dumps({"id": self.id, **computed, "meta": meta}, ensure_ascii=False, separators=(",", ":"))
+        given = {"id": self.id, **computed, "meta": meta}
+        if projection is not None:
+            return dump(projection.of({**load(self.text), **given}))
+        added = dump(given)
         # Both are objects, and a stored one is never empty: it has its schemas.
         return f"{self.text[:-1]},{added[1:]}"
 
@@ -62,10 +66,14 @@ def version_of(etag: str) -> int:
     return int(etag.removeprefix('W/"').removesuffix('"'))
 
 
-def render_list(documents: Sequence[StoredDocument], base_url: str, *, total: int, start_index: int) -> str:
-    """Return a ListResponse as JSON text (RFC 7644 §3.4.2); always complete, with integers."""
-    resources = ",".join(document.render(base_url) for document in documents)
-    return (
-        f'{{"schemas":["{LIST_RESPONSE}"],"totalResults":{total},"startIndex":{start_index},'
-        f'"itemsPerPage":{len(documents)},"Resources":[{resources}]}}'
-    )
+def render_list(
+    documents: Sequence[StoredDocument], base_url: str, projections: Mapping[str, Projection | None], **numbers: Any
+) -> str:
+    """Return a ListResponse as JSON text (RFC 7644 §3.4.2).
+
+    :param numbers: Its numbers and cursors, such as ``totalResults``; those that are None are left out.
+    """
+    resources = ",".join(document.render(base_url, projections[document.resource_type]) for document in documents)
+    given = {name: value for name, value in numbers.items() if value is not None}
+    head = dump({"schemas": [LIST_RESPONSE], **given, "itemsPerPage": len(documents)})
+    return f'{head[:-1]},"Resources":[{resources}]}}'

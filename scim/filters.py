@@ -1,144 +1,52 @@
 """SCIM filters as SQL (RFC 7644 §3.4.2.2), never evaluated over rows."""
 
+import base64
+import binascii
 import re
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Protocol
 
+from pydantic import TypeAdapter, ValidationError
 from scim2_models import InvalidFilterException, ScimFilter
 from scim2_models.path import (
+    ORDERING_OPERATORS,
+    STRING_OPERATORS,
+    AttrPath,
     CompareOperator,
     Comparison,
+    FilterNode,
     FilterVisitor,
     LogicalExpr,
     LogicalOperator,
     Not,
+    Present,
     ValuePath,
 )
-from sqlalchemy import ColumnElement, and_, exists, false, not_, or_
+from sqlalchemy import ColumnElement, and_, false, func, not_, or_
 
-from folding import fold
-from models import DirectoryGroup, DirectoryGroupMember, DirectoryUser, DirectoryUserEmail
+from folding import LARGEST_NUMBER, fold
+from scim.attributes import Attribute, EntryAttributes, Kind, StoredAttributes, is_known_schema, undeclared_attribute
+from scim.json_sql import JsonSql, Node
 
-USER_SCHEMA = "urn:ietf:params:scim:schemas:core:2.0:User"
-GROUP_SCHEMA = "urn:ietf:params:scim:schemas:core:2.0:Group"
+MAX_BYTES = 4096
+MAX_DEPTH = 20
+MAX_NODES = 100
 
-MAX_LENGTH = 4096
-MAX_GROUPS = 50
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MOMENT = TypeAdapter(datetime)
+# What an IdP writes for a truth value; Entra writes True.
+BOOLEANS = {"true": True, "false": False}
 
-Equality = Callable[[str], ColumnElement[bool]]
-
-
-def _email_equals(value: str, of_type: str | None = None) -> ColumnElement[bool]:
-    found = exists().where(
-        DirectoryUserEmail.organization_id == DirectoryUser.organization_id,
-        DirectoryUserEmail.user_id == DirectoryUser.user_id,
-        DirectoryUserEmail.value_key == fold(value),
-    )
-    return found if of_type is None else found.where(DirectoryUserEmail.type_key == fold(of_type))
+Condition = ColumnElement[bool]
 
 
-def _member_equals(value: str) -> ColumnElement[bool]:
-    return exists().where(
-        DirectoryGroupMember.organization_id == DirectoryGroup.organization_id,
-        DirectoryGroupMember.group_id == DirectoryGroup.id,
-        DirectoryGroupMember.user_id == value,
-    )
-
-
-# The attributes that IdPs look up, each on an index that leads with the organization.
-USER_EQUALITIES: dict[str, Equality] = {
-    "id": lambda value: DirectoryUser.user_id == value,
-    "userName": lambda value: DirectoryUser.user_name_key == fold(value),
-    "externalId": lambda value: DirectoryUser.external_id == value,
-    "emails": _email_equals,
-    "emails.value": _email_equals,
-}
-GROUP_EQUALITIES: dict[str, Equality] = {
-    "id": lambda value: DirectoryGroup.id == value,
-    "displayName": lambda value: DirectoryGroup.display_name_key == fold(value),
-    "externalId": lambda value: DirectoryGroup.external_id == value,
-    "members": _member_equals,
-    "members.value": _member_equals,
-}
-
-
-class SqlFilter(FilterVisitor[ColumnElement[bool]]):
-    """Compiles a filter that is bound to one model to a condition over the table of its resources.
-
-    :raises InvalidFilterException: On a comparison that no index serves.
-    """
-
-    def __init__(self, scim_filter: ScimFilter[Any], schema: str, equalities: dict[str, Equality]) -> None:
-        self.filter = scim_filter
-        self.schema = schema
-        self.equalities = {name.lower(): equality for name, equality in equalities.items()}
-        self.served = ", ".join(equalities)
-
-    def visit_comparison(self, node: Comparison) -> ColumnElement[bool]:
-        """Compile ``attribute eq "value"``."""
-        path = node.attr_path
-        if self.filter.resolve_comparison(path, strict=False) is None:
-            return false()  # another type's attribute, in a search over both (RFC 7644 §3.4.2.1)
-        name = path.attr.lower() + (f".{path.sub_attr.lower()}" if path.sub_attr else "")
-        foreign = path.uri is not None and path.uri.lower() != self.schema.lower()
-        equality = None if foreign else self.equalities.get(name)
-        if equality is None or node.op != CompareOperator.eq or not isinstance(node.value, str):
-            raise self.unsupported()
-        return equality(node.value)
-
-    def visit_logical_expr(self, node: LogicalExpr) -> ColumnElement[bool]:
-        """Compile ``and`` and ``or``."""
-        join = and_ if node.op == LogicalOperator.and_ else or_
-        return join(*(self.visit(term) for term in node.terms))
-
-    def visit_not(self, node: Not) -> ColumnElement[bool]:
-        """Compile ``not (…)``."""
-        return not_(self.visit(node.expr))
-
-    def visit_present(self, node: Any) -> ColumnElement[bool]:  # noqa: ARG002
-        """Refuse ``pr``."""
-        raise self.unsupported()
-
-    def visit_value_path(self, node: ValuePath) -> ColumnElement[bool]:
-        """Compile Entra's look-up ``emails[type eq "work"].value eq "…"``, an address of one type."""
-        terms = node.val_filter.terms if isinstance(node.val_filter, LogicalExpr) else (node.val_filter,)
-        wanted = {
-            term.attr_path.attr.lower(): term.value
-            for term in terms
-            if isinstance(term, Comparison) and term.op == CompareOperator.eq and isinstance(term.value, str)
-        }
-        joined = not isinstance(node.val_filter, LogicalExpr) or node.val_filter.op == LogicalOperator.and_
-        if (
-            node.attr_path.attr.lower() != "emails"
-            or not joined
-            or wanted.keys() != {"type", "value"}
-            or len(terms) != 2
-        ):
-            raise self.unsupported()
-        return _email_equals(wanted["value"], wanted["type"])
-
-    def compile(self) -> ColumnElement[bool]:
-        """Return the condition of the whole filter."""
-        return self.visit(self.filter.ast)
-
-    def unsupported(self) -> InvalidFilterException:
-        """Return the refusal of a filter, saying which ones are served."""
-        return InvalidFilterException(
-            detail=f"This filter is not supported. Compare with eq to a text: {self.served} (joined by and, or, not)."
-        )
-
-
-def compile_filter(scim_filter: ScimFilter[Any], resource_type: str) -> ColumnElement[bool]:
-    """Return a filter as a condition over the table of a resource type.
-
-    :raises InvalidFilterException: When the filter cannot be answered from an index.
-    """
-    schema, equalities = (USER_SCHEMA, USER_EQUALITIES) if resource_type == "User" else (GROUP_SCHEMA, GROUP_EQUALITIES)
-    return SqlFilter(scim_filter, schema, equalities).compile()
-
+# -- Reading ----------------------------------------------------------------------
 
 SURROGATE_PAIR = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
 NO_CHARACTER = re.compile(r"\\u(0000|[dD][89a-fA-F][0-9a-fA-F]{2})|[\0\ud800-\udfff]")
+QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+SYNTAX_ERROR = re.compile(r"invalid syntax at column \d+")
 
 
 def holds_no_character(expression: str) -> bool:
@@ -146,14 +54,252 @@ def holds_no_character(expression: str) -> bool:
     return NO_CHARACTER.search(SURROGATE_PAIR.sub("", expression)) is not None
 
 
-def check_filter_size(expression: Any) -> None:
-    """Refuse a filter that only costs time to parse, or compares with what cannot be stored.
+def parse_filter(expression: Any) -> ScimFilter[Any]:
+    """Return a filter whose syntax is valid and whose size is reasonable. Names are not looked at yet.
 
-    :raises InvalidFilterException: When it is too long, opens too many groups, or holds no proper text.
+    :raises InvalidFilterException: When it is no filter, too long, too deep, or
+        compares with what cannot be stored. The text of the filter is not repeated.
     """
     if not isinstance(expression, str):
-        return
+        raise InvalidFilterException(detail="The filter must be a text.")
+    if len(expression.encode("utf-8", "replace")) > MAX_BYTES:
+        raise InvalidFilterException(detail=f"The filter is longer than {MAX_BYTES} bytes. Ask in several requests.")
     if holds_no_character(expression):
         raise InvalidFilterException(detail="The filter holds a character that cannot be compared.")
-    if len(expression) > MAX_LENGTH or expression.count("(") + expression.count("[") > MAX_GROUPS:
-        raise InvalidFilterException(detail=f"The filter is longer than {MAX_LENGTH} characters, or nested too deeply.")
+    if _depth(expression) > MAX_DEPTH:
+        raise InvalidFilterException(detail=f"The filter is nested more than {MAX_DEPTH} levels deep.")
+    try:
+        parsed: ScimFilter[Any] = ScimFilter(expression)
+    except (InvalidFilterException, ValueError, RecursionError) as error:
+        place = SYNTAX_ERROR.search(str(getattr(error, "detail", "")))
+        raise InvalidFilterException(
+            detail=f"The filter is not one that RFC 7644 §3.4.2.2 describes{': ' + place[0] if place else ''}. "
+            'Write attribute, operator and value, as in userName eq "somebody@example.com".'
+        ) from error
+    if _count(parsed.ast) > MAX_NODES:
+        raise InvalidFilterException(
+            detail=f"The filter has more than {MAX_NODES} expressions. Ask in several requests."
+        )
+    return parsed
+
+
+def _depth(expression: str) -> int:
+    """Return how deep parentheses and brackets are nested outside of quoted texts."""
+    depth = deepest = 0
+    for character in QUOTED.sub("", expression):
+        depth += (character in "([") - (character in ")]")
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def _count(node: FilterNode) -> int:
+    """Return the number of expressions in a filter."""
+    if isinstance(node, LogicalExpr):
+        return 1 + sum(_count(term) for term in node.terms)
+    if isinstance(node, Not):
+        return 1 + _count(node.expr)
+    return 1 + _count(node.val_filter) if isinstance(node, ValuePath) else 1
+
+
+# -- As SQL -------------------------------------------------------------------------
+
+
+class Names(Protocol):
+    """What the names in a filter mean: attributes of a resource, or sub-attributes of an entry."""
+
+    def find(self, path: AttrPath, *, comparing: bool) -> Attribute | None: ...
+    def entries_of(self, path: AttrPath) -> EntryAttributes | None: ...
+
+
+class SqlFilter(FilterVisitor[Condition]):
+    """Compiles a filter to a condition over the table of its resources that is true or false, and never null.
+
+    What another resource type declares is false here (RFC 7644 §3.4.2.1).
+
+    :raises InvalidFilterException: On an operator or value that does not fit the attribute.
+    """
+
+    def __init__(self, names: Names, json: JsonSql, others: Sequence[StoredAttributes] = ()) -> None:
+        self.names = names
+        self.json = json
+        self.others = others
+
+    def visit_comparison(self, node: Comparison) -> Condition:
+        """Compile ``attribute operator value``."""
+        attribute = self.names.find(node.attr_path, comparing=True)
+        if attribute is None:
+            return self._elsewhere(lambda names: names.find(node.attr_path, comparing=True))
+        if node.op == CompareOperator.eq and isinstance(self.names, StoredAttributes):
+            found = _indexed(self.names, node.attr_path, node.value)
+            if found is not None:
+                return found
+        if node.op == CompareOperator.ne:
+            return not_(self._compare(attribute, CompareOperator.eq, node.value))
+        return self._compare(attribute, node.op, node.value)
+
+    def visit_logical_expr(self, node: LogicalExpr) -> Condition:
+        """Compile ``and`` and ``or``."""
+        join = and_ if node.op == LogicalOperator.and_ else or_
+        return join(*(self.visit(term) for term in node.terms))
+
+    def visit_not(self, node: Not) -> Condition:
+        """Compile ``not (…)``."""
+        return not_(self.visit(node.expr))
+
+    def visit_present(self, node: Present) -> Condition:
+        """Compile ``pr``: a value that is not empty."""
+        attribute = self.names.find(node.attr_path, comparing=False)
+        if attribute is None:
+            return self._elsewhere(lambda names: names.find(node.attr_path, comparing=False))
+        return attribute.any(lambda value: value.present)
+
+    def visit_value_path(self, node: ValuePath) -> Condition:
+        """Compile ``attribute[…]``: one entry meets all of it."""
+        entries = self.names.entries_of(node.attr_path)
+        if entries is None:
+            return self._elsewhere(lambda names: names.entries_of(node.attr_path))
+        inside = SqlFilter(entries, self.json).visit(node.val_filter)
+        if isinstance(self.names, StoredAttributes):
+            found = _indexed_entry(self.names, node)
+            if found is not None:
+                return found
+        return entries.entries.any(inside)
+
+    def _elsewhere(self, find: Callable[[StoredAttributes], object]) -> Condition:
+        """Return false for what another of the searched resource types declares."""
+        if all(find(names) is None for names in self.others):
+            raise undeclared_attribute()
+        return false()
+
+    def _compare(self, attribute: Attribute, op: CompareOperator, value: Any) -> Condition:
+        """Compile a comparison other than ``ne``, which is the opposite of ``eq``."""
+        kind = attribute.kind
+        if kind is Kind.complex:
+            raise _refusal("This attribute has sub-attributes. Compare one of them, as in name.familyName.")
+        if value is None and op not in STRING_OPERATORS:
+            return attribute.is_null() if op == CompareOperator.eq else false()
+        if kind is Kind.boolean or (kind is Kind.undeclared and isinstance(value, bool)):
+            return self._compare_boolean(attribute, op, value)
+        if kind is Kind.moment:
+            return self._compare_number(attribute, op, _microseconds(value))
+        if kind is Kind.undeclared and isinstance(value, int | float):
+            return self._compare_number(attribute, op, _number(value))
+        return self._compare_text(attribute, op, _operand(kind, op, value))
+
+    def _compare_boolean(self, attribute: Attribute, op: CompareOperator, value: Any) -> Condition:
+        operand = BOOLEANS.get(value.lower()) if isinstance(value, str) else value
+        if op != CompareOperator.eq or not isinstance(operand, bool):
+            raise _refusal("A boolean attribute is compared with eq or ne to true or false.")
+        return attribute.any(lambda node: node.sure(node.is_true if operand else node.is_false))
+
+    def _compare_number(self, attribute: Attribute, op: CompareOperator, value: float) -> Condition:
+        if op in STRING_OPERATORS:
+            raise _refusal("Dates and numbers are compared with eq, ne, gt, ge, lt and le.")
+        return attribute.any(lambda node: node.sure(_ordered(node.number, op, value)))
+
+    def _compare_text(self, attribute: Attribute, op: CompareOperator, value: str) -> Condition:
+        return attribute.any(lambda node: node.sure(self._texts(node, op, value)))
+
+    def _texts(self, node: Node, op: CompareOperator, value: str) -> Condition:
+        """Compile a comparison of texts, in which no character has a special meaning."""
+        text: Any = node.text
+        if op == CompareOperator.co:
+            return self.json.contains(text, value)
+        if op == CompareOperator.sw:
+            return func.substr(text, 1, len(value)) == value
+        if op == CompareOperator.ew:
+            start = func.length(text) - len(value) + 1
+            return and_(start > 0, func.substr(text, start) == value)
+        return _ordered(self.json.by_code_point(text) if op in ORDERING_OPERATORS else text, op, value)
+
+
+def compile_filter(
+    scim_filter: ScimFilter[Any], attributes: StoredAttributes, others: Sequence[StoredAttributes] = ()
+) -> Condition:
+    """Return a filter as a condition over the table of a resource type.
+
+    :param others: The other resource types that the same request searches.
+    :raises InvalidFilterException: When no searched type declares an attribute,
+        or a comparison does not fit it.
+    """
+    return SqlFilter(attributes, attributes.json, others).visit(scim_filter.ast)
+
+
+ORDERINGS: dict[CompareOperator, Callable[[Any, Any], Condition]] = {
+    CompareOperator.eq: lambda left, right: left == right,
+    CompareOperator.gt: lambda left, right: left > right,
+    CompareOperator.ge: lambda left, right: left >= right,
+    CompareOperator.lt: lambda left, right: left < right,
+    CompareOperator.le: lambda left, right: left <= right,
+}
+
+
+def _ordered(expression: Any, op: CompareOperator, value: Any) -> Condition:
+    return ORDERINGS[op](expression, value)
+
+
+def _indexed(attributes: StoredAttributes, path: AttrPath, value: Any) -> Condition | None:
+    """Return ``emails eq`` and ``emails.value eq`` from the index of addresses; None for any other comparison."""
+    is_address = path.attr.lower() == "emails" and (path.sub_attr or "value").lower() == "value"
+    if not is_address or not is_known_schema(path.uri) or not value or not isinstance(value, str):
+        return None
+    return attributes.email_equals(value, None)
+
+
+def _indexed_entry(attributes: StoredAttributes, node: ValuePath) -> Condition | None:
+    """Return Entra's ``emails[type eq "work"].value eq "…"`` from the index of addresses; None for anything else."""
+    joined = isinstance(node.val_filter, LogicalExpr) and node.val_filter.op == LogicalOperator.and_
+    terms = node.val_filter.terms if isinstance(node.val_filter, LogicalExpr) and joined else (node.val_filter,)
+    wanted = {
+        term.attr_path.attr.lower(): term.value
+        for term in terms
+        if isinstance(term, Comparison) and term.op == CompareOperator.eq and isinstance(term.value, str) and term.value
+    }
+    is_address = node.attr_path.attr.lower() == "emails" and is_known_schema(node.attr_path.uri)
+    if not is_address or len(wanted) != len(terms) or wanted.keys() | {"type"} != {"type", "value"}:
+        return None
+    return attributes.email_equals(wanted["value"], wanted.get("type"))
+
+
+# -- What is compared with -------------------------------------------------------------
+
+
+def _refusal(detail: str) -> InvalidFilterException:
+    return InvalidFilterException(detail=detail)
+
+
+def _operand(kind: Kind, op: CompareOperator, value: Any) -> str:
+    """Return the text that an attribute is compared with, in the form in which it is stored."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise _refusal("This attribute is a text. Compare it with a text in quotation marks.")
+    text = str(value)
+    if kind is Kind.binary:
+        return _base64(text, op)
+    return text if kind is Kind.exact else fold(text)
+
+
+def _base64(text: str, op: CompareOperator) -> str:
+    if op != CompareOperator.eq:
+        raise _refusal("A binary attribute is compared with eq or ne.")
+    try:
+        return base64.b64encode(base64.b64decode(text)).decode()
+    except (binascii.Error, ValueError) as error:
+        raise _refusal("A binary attribute is compared with a text in base64.") from error
+
+
+def _number(value: float) -> float:
+    if abs(value) > LARGEST_NUMBER:
+        raise _refusal("The filter compares with a number that is too large.")
+    return float(value)
+
+
+def _microseconds(value: Any) -> int:
+    """Return a dateTime in microseconds; one without an offset is in UTC."""
+    try:
+        moment = MOMENT.validate_python(value) if isinstance(value, str) else None
+    except ValidationError:
+        moment = None
+    if moment is None:
+        raise _refusal('This attribute is a dateTime. Compare it with one, as in "2026-01-31T09:30:00Z".')
+    elapsed = moment.replace(tzinfo=moment.tzinfo or UTC) - EPOCH
+    return (elapsed.days * 86_400 + elapsed.seconds) * 1_000_000 + elapsed.microseconds

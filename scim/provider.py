@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import scim2_models as scim2
 from pydantic import ConfigDict, Field, PrivateAttr
 from scim2_models import (
+    AttributeBinding,
     CaseExact,
     ComplexAttribute,
     Mutability,
@@ -17,9 +18,12 @@ from scim2_models.resources.group import GroupMember
 from scim2_models.resources.user import Email as CoreEmail
 
 from directory.group_membership import MemberChange
+from folding import fold
 
 DEFAULT_PAGE_SIZE = 100
 MAX_PAGE_SIZE = 200
+# Cursors are not stored, so a long time costs nothing; after it the client starts again with an empty one.
+CURSOR_TIMEOUT_SECONDS = 24 * 60 * 60
 
 
 class Email(CoreEmail):
@@ -89,6 +93,11 @@ class Group(scim2.Group):
     _member_change: MemberChange | None = PrivateAttr(default=None)
 
 
+def comparison_key(binding: AttributeBinding, value: str) -> str:
+    """Return the form in which a text is compared: as it is, or folded as user names and addresses are."""
+    return value if binding.case_exact else fold(value)
+
+
 # What identity providers send, tolerated for all of them alike: unknown schemas and
 # attributes are kept, Entra removes members by value, and expects the element that
 # a path filter describes to be made when it is missing.
@@ -96,6 +105,7 @@ POLICY = ScimPolicy(
     unknown=ScimPolicy.Unknown.keep,
     remove_value_as_filter=ScimPolicy.RemoveValue.apply,
     unmatched_path_filter=ScimPolicy.UnmatchedPathFilter.create,
+    comparison_key=comparison_key,
 )
 
 
@@ -112,10 +122,15 @@ def service_provider_config() -> ServiceProviderConfig:
         bulk=bulk_capability(100, 1024 * 1024),
         filter=scim2.Filter(supported=True, max_results=MAX_PAGE_SIZE),
         change_password=scim2.ChangePassword(supported=False),
-        sort=scim2.Sort(supported=False),
+        sort=scim2.Sort(supported=True),
         etag=scim2.ETag(supported=True),
         pagination=scim2.Pagination(
-            cursor=False, index=True, default_page_size=DEFAULT_PAGE_SIZE, max_page_size=MAX_PAGE_SIZE
+            cursor=True,
+            index=True,
+            default_pagination_method=scim2.Pagination.DefaultPaginationMethod.index,
+            default_page_size=DEFAULT_PAGE_SIZE,
+            max_page_size=MAX_PAGE_SIZE,
+            cursor_timeout=CURSOR_TIMEOUT_SECONDS,
         ),
         authentication_schemes=[
             scim2.AuthenticationScheme(

@@ -1,4 +1,4 @@
-"""Reading stored resources: one by id, or one page of those that a filter finds. Always within one organization."""
+"""Reading stored resources by id, always within one organization. ``scim/searching.py`` finds the ids of a list."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from scim2_models import NotFoundException
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from directory.directories import Directory
@@ -39,7 +39,7 @@ def get_document(
     query = select_rows(directory, resource_type).where(_id_column(resource_type) == resource_id)
     if lock:
         query = query.with_for_update(key_share=True)
-    documents = _documents(session, directory, resource_type, session.execute(query).all(), computed)
+    documents = documents_of(session, directory, resource_type, session.execute(query).all(), computed)
     if not documents:
         raise NotFoundException(detail=f"{resource_type} {resource_id[:64]!r} was not found in this directory.")
     return documents[0]
@@ -61,31 +61,17 @@ def get_written_document(
     return replace(document, computed={"members": members[resource_id]})
 
 
-def search_documents(
-    session: Session,
-    directory: Directory,
-    resource_type: str,
-    condition: ColumnElement[bool] | None,
-    *,
-    start_index: int,
-    count: int | None,
-    computed: bool = True,
-) -> tuple[int, list[StoredDocument]]:
-    """Return how many stored resources meet a condition, and one page of them in the stable order of their ids."""
-    query = _where(select_rows(directory, resource_type), condition)
-    rows: Sequence[Any] = []
-    if count != 0:
-        page = query.order_by(_id_column(resource_type)).offset(start_index - 1).limit(count)
-        rows = session.execute(page).all()
-    if start_index == 1 and count is not None and 0 < len(rows) < count:
-        total = len(rows)
-    else:
-        total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
-    return total, _documents(session, directory, resource_type, rows, computed)
-
-
-def _where(query: Rows, condition: ColumnElement[bool] | None) -> Rows:
-    return query if condition is None else query.where(condition)
+def load_documents(
+    session: Session, directory: Directory, keys: Sequence[tuple[str, str]], *, computed: bool
+) -> list[StoredDocument]:
+    """Return stored resources by type and id, in the given order."""
+    found: dict[tuple[str, str], StoredDocument] = {}
+    for resource_type in dict.fromkeys(resource_type for resource_type, _ in keys):
+        ids = [id_ for of_type, id_ in keys if of_type == resource_type]
+        rows = session.execute(select_rows(directory, resource_type).where(_id_column(resource_type).in_(ids))).all()
+        for document in documents_of(session, directory, resource_type, rows, computed):
+            found[resource_type, document.id] = document
+    return [found[key] for key in keys]
 
 
 def _id_column(resource_type: str) -> Any:
@@ -111,9 +97,10 @@ def select_rows(directory: Directory, resource_type: str) -> Rows:
     ).where(DirectoryGroup.organization_id == directory.organization_id)
 
 
-def _documents(
+def documents_of(
     session: Session, directory: Directory, resource_type: str, rows: Sequence[Any], computed: bool
 ) -> list[StoredDocument]:
+    """Return the resources of rows that ``select_rows`` found."""
     ids = [row.id for row in rows]
     name, load = ("groups", _groups) if resource_type == "User" else ("members", _members)
     items = load(session, directory, ids) if ids and computed else {}

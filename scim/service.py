@@ -10,12 +10,14 @@ from scim2_models import (
     BaseModel,
     Bulk,
     Context,
+    InvalidCursorException,
     NotFoundException,
     NotImplementedException,
     PatchOp,
     Resource,
     ResourceType,
     ResponseParameters,
+    ScimFilter,
     ScimProvider,
     SearchRequest,
 )
@@ -25,21 +27,22 @@ from scim2_server.handler import ScimHandler
 from scim2_server.requests import ScimRequest
 from scim2_server.responses import ScimResponse
 from scim2_server.routing import RESERVED_NAMES, Operation, Target
-from scim2_server.service import ScimService
+from scim2_server.service import SEARCH_REQUEST_PARAMETERS, ScimService
 
 from directory.group_membership import MemberChange
 from scim.bodies import decode, mend_resource
-from scim.documents import StoredDocument, render_list
-from scim.filters import check_filter_size
+from scim.cursors import PageCursors, query_of
+from scim.documents import render_list
+from scim.filters import parse_filter
 from scim.group_members import MemberOperations, take_members
 from scim.operations import check_number, read_operations
+from scim.projection import projection_of, shows_computed
 from scim.provider import Group, User
-from scim.reading import get_document, get_written_document, search_documents
+from scim.reading import get_document, get_written_document
 from scim.refusals import apply_patch, refusal_of
 from scim.storage import DirectoryStorage
 from scim.undeclared import UndeclaredOperation, apply_undeclared, split_operations
 
-NOT_ANNOUNCED = ("sortby", "sortorder", "cursor")
 NOT_RESOURCES = {*RESERVED_NAMES, ".search", ""}
 # Beyond every directory, and within the integers of every database.
 MAX_START_INDEX = 2**31 - 1
@@ -56,6 +59,15 @@ class PatchRequest:
     members: MemberChange
 
 
+@dataclass(frozen=True)
+class ListRequest:
+    """A validated search request, its filter, and the cursor that it carries; None when it pages by index."""
+
+    request: SearchRequest[Any]
+    filter: ScimFilter[Any] | None
+    cursor: str | None
+
+
 class TextResponse(ScimResponse):
     """An answer whose body is JSON text already."""
 
@@ -65,10 +77,11 @@ class TextResponse(ScimResponse):
 
 
 class DirectoryService(ScimService):
-    """The protocol without input or output. ``bulk`` announces the limits of this deployment."""
+    """The protocol without input or output. ``secret`` seals cursors; ``bulk`` announces this deployment's limits."""
 
-    def __init__(self, provider: ScimProvider, *, bulk: Bulk | None = None, secret: str | None = None) -> None:
+    def __init__(self, provider: ScimProvider, *, secret: str, bulk: Bulk | None = None) -> None:
         super().__init__(provider, secret=secret)
+        self.cursors = PageCursors(secret)
         if bulk is not None:
             self.config = self.config.model_copy(update={"bulk": bulk})
 
@@ -118,18 +131,29 @@ class DirectoryService(ScimService):
             resource._sent_groups = next((value for key, value in payload.items() if key.lower() == "groups"), None)
         return resource
 
-    def read_search(self, resource_types: list[ResourceType], payload: Any) -> tuple[SearchRequest[Any], Any]:
-        """Validate a search request, whose filter must be of a reasonable size.
+    def read_list(self, resource_types: list[ResourceType], payload: Any) -> ListRequest:
+        """Validate a search request.
 
-        Sorting and cursors are not announced, so a request for them is ignored
-        like any parameter that is not known (RFC 7644 §3.4.2.3).
+        The filter is judged by us and not by the protocol library, which knows
+        only declared attributes and repeats in its errors what it was sent.
+
+        :raises SCIMException: When the request is not valid.
         """
+        expression = cursor = None
         if isinstance(payload, dict):
-            check_filter_size(next((value for key, value in payload.items() if key.lower() == "filter"), None))
-            payload = {key: value for key, value in payload.items() if key.lower() not in NOT_ANNOUNCED}
-        search_request, position = super().read_search(resource_types, payload)
-        search_request.start_index = min(search_request.start_index or 1, MAX_START_INDEX)
-        return search_request, position
+            expression, cursor = _member(payload, "filter"), _member(payload, "cursor")
+            payload = {key: value for key, value in payload.items() if key.lower() not in ("filter", "cursor")}
+            sort_order = _member(payload, "sortOrder")
+            if isinstance(sort_order, str):  # some write it with a capital letter
+                payload = {key: value for key, value in payload.items() if key.lower() != "sortorder"}
+                payload["sortOrder"] = sort_order.lower()
+            if cursor is not None:
+                payload["cursor"] = ""
+        if not isinstance(cursor, str | None):
+            raise InvalidCursorException
+        request, _ = self.read_search(resource_types, payload)
+        request.start_index = min(request.start_index or 1, MAX_START_INDEX)
+        return ListRequest(request, None if expression is None else parse_filter(expression), cursor)
 
     @staticmethod
     def validate(model: type[ModelT], payload: Any, scim_ctx: Context) -> ModelT:
@@ -193,19 +217,26 @@ class DirectoryService(ScimService):
 
 
 class DirectoryHandler(ScimHandler):
-    """Serves one request in one transaction. A read is answered from stored text wherever nothing is projected."""
+    """Serves one request in one transaction. A read is answered from stored text, without a model."""
 
     service: DirectoryService
     storage: DirectoryStorage
 
     def query(self, request: ScimRequest) -> ScimResponse:
         """Read a resource (RFC 7644 §3.4.1)."""
-        if is_projected(request.query):
-            return super().query(request)
         target = self.service.route(request, Operation.query)
         resource_type = self.service.resource_type_at(target.endpoint or "")
+        projection = None
+        if is_projected(request.query):
+            with self.service.provider:
+                parameters = self.service.read_response_parameters(resource_type, request.query)
+            projection = projection_of(self.service.get_model(resource_type), parameters)
         document = get_document(
-            self.storage.session, self.storage.directory, resource_type.name or "", target.resource_id or ""
+            self.storage.session,
+            self.storage.directory,
+            resource_type.name or "",
+            target.resource_id or "",
+            computed=shows_computed(projection),
         )
         headers = {"ETag": document.etag}
         is_same = not self.service.read_conditions(request).check(document.etag, "GET")
@@ -213,28 +244,44 @@ class DirectoryHandler(ScimHandler):
         if is_same and not (document.resource_type == "User" and document.computed):
             return ScimResponse(HTTPStatus.NOT_MODIFIED, None, headers)
         headers["Content-Location"] = f"{request.base_url}/{document.path()}"
-        return TextResponse(HTTPStatus.OK, document.render(request.base_url), headers)
+        return TextResponse(HTTPStatus.OK, document.render(request.base_url, projection), headers)
 
     def search(self, request: ScimRequest) -> ScimResponse:
-        """Search one resource type (RFC 7644 §3.4.2)."""
-        if is_projected(request.query):
-            return super().search(request)
+        """Search one resource type, or all of them at the root (RFC 7644 §3.4.2)."""
         target = self.service.route(request, Operation.search)
-        resource_types = self.service.searched_types(target.endpoint)
-        if len(resource_types) != 1:
-            return super().search(request)
+        known = {key: request.query[key] for key in SEARCH_REQUEST_PARAMETERS if key in request.query}
+        return self._list(request.base_url, self.service.searched_types(target.endpoint), known)
+
+    def search_with_body(self, request: ScimRequest) -> ScimResponse:
+        """Search with POST on ``.search`` (RFC 7644 §3.4.3)."""
+        target = self.service.route(request, Operation.search_with_body)
+        payload = self.service.decode_body(request.body, request.header("Content-Type"))
+        return self._list(request.base_url, self.service.searched_types(target.endpoint), payload)
+
+    def _list(self, base_url: str, resource_types: list[ResourceType], payload: Any) -> ScimResponse:
+        """Answer a search with one page of stored resources."""
         with self.service.provider:
-            search_request, _ = self.service.read_search_query(resource_types, request.query)
-        start_index = search_request.start_index or 1
-        total, documents = search_documents(
-            self.storage.session,
-            self.storage.directory,
-            resource_types[0].name or "",
-            self.storage.condition_of(resource_types[0], search_request),
-            start_index=start_index,
-            count=search_request.count,
-        )
-        return list_response(documents, request.base_url, total=total, start_index=start_index)
+            asked = self.service.read_list(resource_types, payload)
+        request, cursors = asked.request, self.service.cursors
+        projections = {
+            type_.name or "": projection_of(self.service.get_model(type_), request) for type_ in resource_types
+        }
+        computed = any(shows_computed(projection) for projection in projections.values())
+        search = self.storage.search_of(resource_types, request, asked.filter)
+        if asked.cursor is None:
+            start_index = request.start_index or 1
+            page = search.page_by_index(start_index, request.count, computed=computed)
+            numbers: dict[str, Any] = {"totalResults": page.total, "startIndex": start_index}
+        else:
+            query = query_of(self.storage.directory.organization_id, list(projections), asked.filter, request)
+            position = cursors.open(asked.cursor, query, request.count)
+            page = search.page_by_cursor(position, request.count, computed=computed)
+            numbers = {
+                "totalResults": page.total,
+                "nextCursor": cursors.seal(query, request.count, page.next),
+                "previousCursor": cursors.seal(query, request.count, page.previous),
+            }
+        return TextResponse(HTTPStatus.OK, render_list(page.documents, base_url, projections, **numbers))
 
     def patch(self, request: ScimRequest) -> ScimResponse:
         """Modify a resource (RFC 7644 §3.5.2)."""
@@ -300,9 +347,9 @@ class DirectoryHandler(ScimHandler):
         return TextResponse(HTTPStatus.OK, document.render(request.base_url), headers)
 
 
-def list_response(documents: list[StoredDocument], base_url: str, *, total: int, start_index: int) -> TextResponse:
-    """Return the answer that lists a page of stored resources."""
-    return TextResponse(HTTPStatus.OK, render_list(documents, base_url, total=total, start_index=start_index))
+def _member(payload: dict[str, Any], name: str) -> Any:
+    """Return a member of a search request, whose names ignore case."""
+    return next((value for key, value in payload.items() if key.lower() == name.lower()), None)
 
 
 def is_projected(query: Mapping[str, str]) -> bool:

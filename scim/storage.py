@@ -8,7 +8,6 @@ from scim2_models import (
     Context,
     InvalidValueException,
     NotFoundException,
-    NotImplementedException,
     PreconditionFailedException,
     Resource,
     ResourceType,
@@ -19,7 +18,6 @@ from scim2_models import (
     UniquenessException,
 )
 from scim2_server.storage import ScimStorage, SearchPage
-from sqlalchemy import ColumnElement
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -32,10 +30,12 @@ from directory.lifecycle import change_directory_user, create_directory_user, de
 from directory.resources import GroupResource, UserResource, load
 from errors import Conflict, InvalidInput, NotFound, VersionMismatch
 from scim.documents import StoredDocument, version_of
-from scim.filters import compile_filter
 from scim.group_members import read_members
+from scim.projection import projection_of, shows_computed
 from scim.provider import Group
-from scim.reading import get_document, get_written_document, search_documents
+from scim.reading import get_document, get_written_document
+from scim.searching import Search
+from scim.sorting import Position
 
 # What is never part of a stored document: computed, given by us, or secret.
 USER_LEFT_OUT = ("id", "meta", "groups", "password")
@@ -57,6 +57,8 @@ TAKEN = {
 class DirectoryStorage(ScimStorage):
     """The resources of one directory, inside one transaction that the caller commits."""
 
+    supports_cursors = True
+
     def __init__(self, provider: ScimProvider, session: Session, directory: Directory) -> None:
         self.provider = provider
         self.session = session
@@ -75,7 +77,7 @@ class DirectoryStorage(ScimStorage):
             self.directory,
             _name(resource_type),
             resource_id,
-            computed=needs_computed(response_parameters),
+            computed=shows_computed(projection_of(self._model(resource_type), response_parameters)),
             lock=response_parameters is None,  # only a plain read has some; all else goes on to write
         )
         return self.model_of(document)
@@ -95,40 +97,31 @@ class DirectoryStorage(ScimStorage):
         return resource
 
     def search(
+        self, resource_types: list[ResourceType], search_request: SearchRequest[Any], *, position: Any = None
+    ) -> SearchPage:
+        """Return one page of the resources that a filter finds."""
+        search = self.search_of(resource_types, search_request, search_request.filter)
+        if search_request.cursor is None:
+            page = search.page_by_index(search_request.start_index or 1, search_request.count, computed=True)
+        else:
+            held = None if position is None else Position.of(position)
+            page = search.page_by_cursor(held, search_request.count, computed=True)
+        return SearchPage(
+            page.total,
+            [self.model_of(document) for document in page.documents],
+            next=page.next and page.next.to_json(),
+            previous=page.previous and page.previous.to_json(),
+        )
+
+    def search_of(
         self,
         resource_types: list[ResourceType],
         search_request: SearchRequest[Any],
-        *,
-        position: Any = None,  # noqa: ARG002  (cursors are not announced)
-    ) -> SearchPage:
-        """Return one page of the resources that a filter finds."""
-        if search_request.sort_by is not None:
-            raise NotImplementedException(detail="Sorting is not supported.")
-        found = 0
-        documents: list[StoredDocument] = []
-        for resource_type in resource_types:  # one type after the other, as one collection
-            wanted = None if search_request.count is None else search_request.count - len(documents)
-            total, page = search_documents(
-                self.session,
-                self.directory,
-                _name(resource_type),
-                self.condition_of(resource_type, search_request),
-                start_index=max((search_request.start_index or 1) - found, 1),
-                count=wanted,
-                computed=needs_computed(search_request),
-            )
-            found += total
-            documents += page
-        return SearchPage(found, [self.model_of(document) for document in documents])
-
-    def condition_of(
-        self, resource_type: ResourceType, search_request: SearchRequest[Any]
-    ) -> ColumnElement[bool] | None:
-        """Return the filter of a search as a condition over the resources of a type; None without a filter."""
-        if search_request.filter is None:
-            return None
-        model: Any = self.provider.model_for(resource_type)
-        return compile_filter(ScimFilter.__class_getitem__(model)(str(search_request.filter)), _name(resource_type))
+        scim_filter: ScimFilter[Any] | None,
+    ) -> Search:
+        """Return a search of this directory."""
+        models: Any = {_name(type_): self.provider.model_for(type_) for type_ in resource_types}
+        return Search(self.session, self.directory, models, search_request, scim_filter)
 
     def create(self, resource_type: ResourceType, resource: Resource[Any]) -> Resource[Any]:
         """Store a new resource; the lifecycle follows."""
@@ -178,6 +171,9 @@ class DirectoryStorage(ScimStorage):
         with translated_errors(), self.session.begin_nested():
             yield
 
+    def _model(self, resource_type: ResourceType) -> Any:
+        return self.provider.model_for(resource_type)
+
     def model_of(self, document: StoredDocument) -> Resource[Any]:
         """Return a stored document as a model of the protocol library, with unknown attributes kept."""
         model: Any = self.provider.model_for(document.resource_type)
@@ -190,21 +186,6 @@ class DirectoryStorage(ScimStorage):
         payload = {**load(document.text), "id": document.id, **document.computed, "meta": meta}
         resource: Resource[Any] = model.model_validate(payload, scim_policy=self.provider.policy)
         return resource
-
-
-def needs_computed(parameters: ResponseParameters[Any] | None) -> bool:
-    """Tell whether an answer shows the ``groups`` of a user or the ``members`` of a group."""
-    if parameters is None:
-        return True
-    names = {"groups", "members"}
-    if parameters.attributes:
-        return any(_head(path) in names for path in parameters.attributes)
-    excluded = {str(path).lower().rpartition(":")[2] for path in parameters.excluded_attributes or []}
-    return not excluded & names
-
-
-def _head(path: Any) -> str:
-    return str(path).lower().rpartition(":")[2].partition(".")[0]
 
 
 @contextmanager

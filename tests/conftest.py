@@ -105,12 +105,29 @@ def migrate(database_url: str, data_dir: Path) -> None:
 
 @pytest.fixture
 def fresh_sqlite_url(tmp_path: Path, sqlite_template: Path) -> str:
-    shutil.copy(sqlite_template, tmp_path / "test.db")
-    return f"sqlite:///{tmp_path / 'test.db'}"
+    return copy_sqlite(tmp_path, sqlite_template)
+
+
+@pytest.fixture(scope="module")
+def module_sqlite_url(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> str:
+    """A migrated database for all tests of a module, which only read what the module put there."""
+    return copy_sqlite(tmp_path_factory.mktemp("module"), sqlite_template)
+
+
+def copy_sqlite(directory: Path, template: Path) -> str:
+    shutil.copy(template, directory / "test.db")
+    return f"sqlite:///{directory / 'test.db'}"
 
 
 @pytest.fixture
 def fresh_postgres_url(postgres_url: str, postgres_template: str) -> Iterator[str]:
+    with postgres_database(postgres_url, postgres_template) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def module_postgres_url(postgres_url: str, postgres_template: str) -> Iterator[str]:
+    """A migrated database for all tests of a module, which only read what the module put there."""
     with postgres_database(postgres_url, postgres_template) as url:
         yield url
 

@@ -2,11 +2,15 @@
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 revision = "0001"
 down_revision = None
 branch_labels = None
 depends_on = None
+
+KEY = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+FOLDED_DOCUMENT = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 
 
 def upgrade() -> None:
@@ -64,9 +68,10 @@ def upgrade() -> None:
         sa.Column("organization_id", sa.Text(), nullable=False),
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("display_name", sa.Text(), nullable=False),
-        sa.Column("display_name_key", sa.Text(), nullable=False),
+        sa.Column("display_name_key", KEY, nullable=False),
         sa.Column("external_id", sa.Text(), nullable=True),
         sa.Column("document", sa.Text(), nullable=False),
+        sa.Column("document_key", FOLDED_DOCUMENT, nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("last_modified_at", sa.BigInteger(), nullable=False),
@@ -188,13 +193,16 @@ def upgrade() -> None:
         sa.Column("organization_id", sa.Text(), nullable=False),
         sa.Column("user_id", sa.Text(), nullable=False),
         sa.Column("user_name", sa.Text(), nullable=False),
-        sa.Column("user_name_key", sa.Text(), nullable=False),
+        sa.Column("user_name_key", KEY, nullable=False),
         sa.Column("external_id", sa.Text(), nullable=True),
         sa.Column("display_name", sa.Text(), nullable=True),
+        sa.Column("display_name_key", KEY, nullable=True),
         sa.Column("email_key", sa.Text(), nullable=True),
         sa.Column("active", sa.Boolean(), nullable=False),
+        sa.Column("shown_active", sa.Boolean(), nullable=True),
         sa.Column("sent_groups", sa.JSON(), nullable=False),
         sa.Column("document", sa.Text(), nullable=False),
+        sa.Column("document_key", FOLDED_DOCUMENT, nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("last_modified_at", sa.BigInteger(), nullable=False),
@@ -204,6 +212,16 @@ def upgrade() -> None:
         ),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_directory_users_user_id")),
         sa.PrimaryKeyConstraint("organization_id", "user_id", name=op.f("pk_directory_users")),
+    )
+    op.create_index(
+        op.f("ix_directory_users_organization_id_display_name_key_user_id"),
+        "directory_users",
+        ["organization_id", "display_name_key", "user_id"],
+    )
+    op.create_index(
+        op.f("ix_directory_users_organization_id_shown_active_user_id"),
+        "directory_users",
+        ["organization_id", "shown_active", "user_id"],
     )
     op.create_index(
         "ix_directory_users_external_ids", "directory_users", ["organization_id", "external_id", "deleted_at"]
@@ -351,6 +369,7 @@ def upgrade() -> None:
         sa.Column("group_id", sa.Text(), nullable=False),
         sa.Column("user_id", sa.Text(), nullable=False),
         sa.Column("display", sa.Text(), nullable=True),
+        sa.Column("display_key", KEY, nullable=True),
         sa.Column("joined_at", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(
             ["organization_id", "group_id"],

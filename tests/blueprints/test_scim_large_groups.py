@@ -39,6 +39,7 @@ def put_in(app: Flask, tenant: Tenant, size: int) -> list[str]:
                 "active": True,
                 "sent_groups": [],
                 "document": json.dumps({"schemas": [okta.USER_SCHEMA], "userName": p, "active": True}),
+                "document_key": {},
             }
             for p in people
         ]

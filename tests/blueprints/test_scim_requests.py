@@ -464,8 +464,8 @@ def test_names_too_long_for_an_index_are_refused(acme: Tenant, attribute: str) -
     assert (response.status_code, response.json["scimType"]) == (400, "invalidValue")
 
 
-@pytest.mark.parametrize("query", ["startIndex=" + "9" * 30, "sortBy=userName", "cursor=", "sortOrder=sideways"])
-def test_odd_and_unannounced_parameters_do_no_harm(acme: Tenant, query: str) -> None:
+@pytest.mark.parametrize("query", ["startIndex=" + "9" * 30, "sortBy=userName&sortOrder=Descending", "cursor="])
+def test_odd_parameters_do_no_harm(acme: Tenant, query: str) -> None:
     assert acme.scim("GET", f"/Users?{query}").status_code == 200
 
 

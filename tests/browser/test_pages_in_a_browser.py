@@ -190,6 +190,7 @@ def add_person(session: Any, organization_id: str, first: str, last: str, email:
             user_name_key=fold(email),
             active=True,
             document="{}",
+            document_key={},
         )
     )
 

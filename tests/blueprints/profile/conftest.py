@@ -229,6 +229,7 @@ def directory_user(organization_id: str, user_id: str, user_name: str, *, active
         user_name_key=fold(user_name),
         active=active,
         document="{}",
+        document_key={},
     )
 
 

@@ -89,6 +89,7 @@ def test_it_counts_people_and_groups_of_the_own_directory(
                     user_name_key=f"p{number}",
                     active=active,
                     document="{}",
+                    document_key={},
                     deleted_at=deleted_at,
                 )
             )
@@ -99,6 +100,7 @@ def test_it_counts_people_and_groups_of_the_own_directory(
                 display_name="Platform",
                 display_name_key="platform",
                 document="{}",
+                document_key={},
             )
         )
     assert acme_admin.get(SYNC).words(".figures") == "Active people 2 Inactive 1 Groups 1"
