@@ -282,7 +282,7 @@ def _base64(text: str, op: CompareOperator) -> str:
     if op != CompareOperator.eq:
         raise _refusal("A binary attribute is compared with eq or ne.")
     try:
-        return base64.b64encode(base64.b64decode(text)).decode()
+        return base64.b64encode(base64.b64decode("".join(text.split()), validate=True)).decode()
     except (binascii.Error, ValueError) as error:
         raise _refusal("A binary attribute is compared with a text in base64.") from error
 

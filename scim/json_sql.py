@@ -26,6 +26,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from models import Key
+
 # What is some text, number or truth value at any depth, and no empty text.
 SOMETHING: ColumnElement[Any] = literal_column(
     """'$.** ? (@.type() == "number" || @.type() == "boolean" || (@.type() == "string" && @ != ""))'::jsonpath"""
@@ -172,8 +174,8 @@ class PostgresJson(JsonSql):
         return func.strpos(text, part) > 0
 
     def by_code_point(self, text: ColumnElement[Any]) -> ColumnElement[Any]:
-        """Return the text without the rules of a language."""
-        return text.collate("C")
+        """Return the text without the rules of a language; a folded column has none."""
+        return text if text.type is Key else text.collate("C")
 
 
 def json_sql(dialect: str) -> JsonSql:
@@ -197,8 +199,8 @@ def boolean_column(expression: Any) -> Node:
         is_null=expression.is_(None),
         present=expression.is_not(None),
         number=cast(expression, Integer),
-        is_true=expression.is_not(None) & expression,
-        is_false=expression.is_not(None) & not_(expression),
+        is_true=expression,
+        is_false=not_(expression),
         column=True,
     )
 
