@@ -43,7 +43,8 @@ class Mapped:
     means that the directory has no value, a missing key that nothing is to be
     changed. ``metadata_paths`` (``a.b``) are the places below
     ``public_metadata`` that the mapping decides: what stands there, and not in
-    this ``public_metadata``, is to go. ``role_candidates`` are in the order
+    this ``public_metadata``, is to go. ``known_paths`` are those of the mapping,
+    also where nothing could be decided for this person. ``role_candidates`` are in the order
     found, each once. ``warnings`` are sentences for the IT admin, without
     personal data.
     """
@@ -51,6 +52,7 @@ class Mapped:
     fields: dict[str, Any] = field(default_factory=dict)
     public_metadata: dict[str, Any] = field(default_factory=dict)
     metadata_paths: list[str] = field(default_factory=list)
+    known_paths: tuple[str, ...] = ()
     role_candidates: list[str] = field(default_factory=list)
     maps_role: bool = False
     warnings: list[str] = field(default_factory=list)
@@ -96,7 +98,7 @@ class _Evaluation:
     def __init__(self, mapping: Mapping, document: dict[str, Any], groups: list[dict[str, Any]]) -> None:
         self.mapping = mapping
         self.resource = with_groups(document, groups) if mapping.reads_groups else document
-        self.mapped = Mapped(maps_role=mapping.maps_role)
+        self.mapped = Mapped(maps_role=mapping.maps_role, known_paths=mapping.metadata_paths)
         self.runs_left = MAX_EXPRESSION_RUNS
         self.metadata_left = MAX_METADATA_CHARACTERS
 

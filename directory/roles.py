@@ -1,6 +1,7 @@
 """Which role a person gets from the directory. It is never raised by accident, and never fails a write."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -20,12 +21,17 @@ def choose_role(session: Session, directory: Directory, candidates: Sequence[str
     """Return the role of most permissions among the candidates that exist, else the default role with a warning."""
     wanted = [candidate.strip() for candidate in candidates if candidate.strip()]
     known = session.scalars(select(Role).where(Role.key.in_(wanted))).all() if wanted else []
+    return best_role(directory, wanted, known, lambda: default_role(session))
+
+
+def best_role(directory: Directory, wanted: Sequence[str], known: Sequence[Role], default: Callable[[], Role]) -> Role:
+    """Return the role of most permissions among those wanted that are known, else the default role with a warning."""
     unknown = sorted(set(wanted) - {role.key for role in known})
     if unknown:
         directory.warn(f"The attribute mapping gave no role of this environment: {', '.join(map(repr, unknown))}.")
     if known:
         return max(known, key=lambda role: (len(role.permissions), role.key))
-    fallback = default_role(session)
+    fallback = default()
     if not wanted:
         directory.warn(f"The attribute mapping gave no role; the default role {fallback.key!r} stands.")
     return fallback
@@ -38,28 +44,57 @@ def first_role(session: Session, directory: Directory, mapped: Mapped) -> tuple[
     return default_role(session), BY_DEFAULT
 
 
+@dataclass(frozen=True)
+class RoleDecision:
+    """The role of a member and where it comes from; ``mapped_role_key`` is what the mapping decided, if it does."""
+
+    role: Role
+    source: str
+    mapped_role_key: str | None
+
+
+def decide_role(
+    membership: OrganizationMembership,
+    mapped: Mapped,
+    choose: Callable[[Sequence[str]], Role],
+    default: Callable[[], Role],
+) -> RoleDecision:
+    """Return the role of a member by what the directory says now.
+
+    A role set by hand stays until what the directory says changes.
+    """
+    decided_before = membership.mapped_role_key
+    if mapped.maps_role:
+        role = choose(mapped.role_candidates)
+        if membership.role_source == BY_HAND and decided_before in (None, role.key):
+            return RoleDecision(membership.role, BY_HAND, role.key)
+        return RoleDecision(role, BY_MAPPING, role.key)
+    if membership.role_source == BY_MAPPING:
+        return RoleDecision(default(), BY_DEFAULT, None)
+    return RoleDecision(membership.role, membership.role_source, decided_before)
+
+
 def follow_mapping(
     session: Session, directory: Directory, membership: OrganizationMembership, mapped: Mapped
 ) -> tuple[str, str] | None:
     """Bring the role of a member up to what the directory says now.
 
-    A role set by hand stays until what the directory says changes.
-
     :return: The keys of the role before and after, or None when it stays.
     """
+    decision = decide_role(
+        membership,
+        mapped,
+        choose=lambda candidates: choose_role(session, directory, candidates),
+        default=lambda: default_role(session),
+    )
+    return store_role(membership, decision)
+
+
+def store_role(membership: OrganizationMembership, decision: RoleDecision) -> tuple[str, str] | None:
+    """Write a decision into a membership; return the keys of the role before and after, or None when it stays."""
     before = membership.role
-    if mapped.maps_role:
-        role, source = choose_role(session, directory, mapped.role_candidates), BY_MAPPING
-        decided_before, membership.mapped_role_key = membership.mapped_role_key, role.key
-        if membership.role_source == BY_HAND and decided_before in (None, role.key):
-            return None
-    elif membership.role_source == BY_MAPPING:
-        role, source = default_role(session), BY_DEFAULT
-        membership.mapped_role_key = None
-    else:
+    membership.role_source, membership.mapped_role_key = decision.source, decision.mapped_role_key
+    if decision.role.id == before.id:
         return None
-    membership.role, membership.role_source = role, source
-    if role.id == before.id:
-        return None
-    membership.updated_at = now_ms()
-    return before.key, role.key
+    membership.role, membership.updated_at = decision.role, now_ms()
+    return before.key, decision.role.key
