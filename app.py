@@ -46,7 +46,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions["queue"] = Queue("webhooks", connection=app.extensions["redis"])
     app.extensions["secret_box"] = SecretBox(settings.secret_key)
     app.extensions["outbound_policy"] = OutboundPolicy(settings.webhook_allow_http, settings.webhook_allowed_networks)
-    db.after_commit = jobs.announce_due_deliveries
+    db.after_commit = jobs.announce_due_work
 
     app.register_blueprint(health.bp)
     app.register_blueprint(scim.bp, url_prefix="/scim/v2")

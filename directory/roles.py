@@ -21,11 +21,29 @@ def choose_role(session: Session, directory: Directory, candidates: Sequence[str
     """Return the role of most permissions among the candidates that exist, else the default role with a warning."""
     wanted = [candidate.strip() for candidate in candidates if candidate.strip()]
     known = session.scalars(select(Role).where(Role.key.in_(wanted))).all() if wanted else []
-    return best_role(directory, wanted, known, lambda: default_role(session))
+    return _best_role(directory, wanted, known, lambda: default_role(session))
 
 
-def best_role(directory: Directory, wanted: Sequence[str], known: Sequence[Role], default: Callable[[], Role]) -> Role:
-    """Return the role of most permissions among those wanted that are known, else the default role with a warning."""
+@dataclass(frozen=True)
+class KnownRoles:
+    """All roles of the environment, read once to decide about many people."""
+
+    by_key: dict[str, Role]
+    default: Role
+
+    @classmethod
+    def read(cls, session: Session) -> "KnownRoles":
+        """Return the roles as they are now."""
+        return cls({role.key: role for role in session.scalars(select(Role))}, default_role(session))
+
+    def choose(self, directory: Directory, candidates: Sequence[str]) -> Role:
+        """See ``choose_role``."""
+        wanted = [candidate.strip() for candidate in candidates if candidate.strip()]
+        known = [self.by_key[key] for key in dict.fromkeys(wanted) if key in self.by_key]
+        return _best_role(directory, wanted, known, lambda: self.default)
+
+
+def _best_role(directory: Directory, wanted: Sequence[str], known: Sequence[Role], default: Callable[[], Role]) -> Role:
     unknown = sorted(set(wanted) - {role.key for role in known})
     if unknown:
         directory.warn(f"The attribute mapping gave no role of this environment: {', '.join(map(repr, unknown))}.")
