@@ -18,7 +18,7 @@ from models import DirectoryUser, MappingApplication
 
 PENDING, RUNNING, DONE, FAILED, SUPERSEDED = "pending", "running", "done", "failed", "superseded"
 # Longer than a batch takes, also one that waits for a writer.
-CLAIM_MS = 15_000
+CLAIM_MS = 10_000
 # How many different warnings an application keeps; each is counted.
 KEPT_NOTES = 19
 # Under this key of ``session.info`` stand the organizations for which the transaction left something to apply.

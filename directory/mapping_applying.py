@@ -93,11 +93,12 @@ class _Run:
     def __init__(self, db: Database, organization_id: str, claimant: str, mapping: Mapping, cursor: str | None) -> None:
         self.db, self.organization_id, self.claimant = db, organization_id, claimant
         self.mapping, self.cursor = mapping, cursor
-        self.going, self.changed = True, 0
+        self.going, self.changed, self.ahead = True, 0, WRITTEN
 
     def batch(self) -> None:
         """Bring the next people up to the mapping; where that fails, one by one, and pass over whom it fails for."""
-        batch = self._look(LOOKED_AT)
+        batch = self._look(self.ahead)
+        self.ahead = min(LOOKED_AT, 2 * self.ahead) if len(batch.pending) < WRITTEN else WRITTEN
         try:
             self._write(batch)
         except OperationalError:

@@ -57,7 +57,7 @@ MAPPINGS = st.lists(
 MAKERS = st.sampled_from(["own", "linked", "by hand"])
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     who=st.dictionaries(NAMES, st.tuples(RESOURCES, MAKERS, st.booleans()), min_size=1, max_size=5),
     first=MAPPINGS,
@@ -101,10 +101,10 @@ def make_people(app: Flask, tenant: Tenant, other: Tenant, who: dict[str, Any]) 
     ids = []
     for number, (name, (resource, maker, pushed)) in enumerate(who.items()):
         given = {key: value for key, value in resource.items() if value is not None}
-        name = f"{name}{number}"
+        login = f"{name}{number}"
         if maker == "linked":
-            add(other, name)
-        user_id = add(tenant, name, **given)
+            add(other, login)
+        user_id = add(tenant, login, **given)
         if maker == "by hand" and given["active"]:
             set_role(app, tenant, user_id, "org:admin")
         ids += [user_id] if pushed else []
