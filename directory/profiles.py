@@ -174,8 +174,7 @@ def _with_email(directory: Directory, user_id: str, profile: Profile, mapped: Ma
 
 def _written_paths(profile: Profile, mapped: Mapped) -> list[str]:
     """Return the places in the metadata that are the directory's after this write."""
-    undecided = set(mapped.known_paths) - set(mapped.metadata_paths)
-    kept = undecided.intersection(profile.directory_metadata_paths)
+    kept = set(mapped.undecided_paths).intersection(profile.directory_metadata_paths)
     return sorted(kept | {path for path in mapped.metadata_paths if _has(mapped.public_metadata, path.split("."))})
 
 
@@ -186,7 +185,7 @@ def merged_metadata(current: dict[str, Any], mapped: Mapped, written_before: lis
     longer has are removed.
     """
     merged = deepcopy(current)
-    given_up = set(written_before) - set(mapped.known_paths)
+    given_up = set(written_before).difference(mapped.metadata_paths, mapped.undecided_paths)
     for path in (*sorted(given_up), *mapped.metadata_paths):
         _remove(merged, path.split("."))
     _merge(merged, mapped.public_metadata)
