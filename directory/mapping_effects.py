@@ -17,7 +17,7 @@ from directory.mapping import Mapped, Mapping
 from directory.mapping_people import Neighbours, Person
 from directory.profiles import Changes, Profile, mapped_profile, taken_over, write_profile
 from directory.resources import load
-from directory.roles import BY_DEFAULT, BY_MAPPING, KnownRoles, RoleDecision, decide_role, store_role
+from directory.roles import KnownRoles, RoleDecision, decide_role, first_role, store_role
 from folding import fold
 from webhooks.events import record_events
 
@@ -132,17 +132,9 @@ def _decided_role(
     membership, was_active = person.membership, person.row.active
     if not active or (was_active and (membership is None or membership.deleted_at is not None)):
         return None
-    if membership is not None:
-        return decide_role(
-            membership,
-            mapped,
-            choose=lambda candidates: roles.choose(directory, candidates),
-            default=lambda: roles.default,
-        )
-    if mapped.maps_role:
-        chosen = roles.choose(directory, mapped.role_candidates)
-        return RoleDecision(chosen, BY_MAPPING, chosen.key)
-    return RoleDecision(roles.default, BY_DEFAULT, None)
+    if membership is None:
+        return first_role(roles, directory, mapped)
+    return decide_role(roles, directory, membership, mapped)
 
 
 # -- Writing ------------------------------------------------------------------------

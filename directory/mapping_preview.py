@@ -13,10 +13,9 @@ from directory.mapping import Mapping
 from directory.mapping_effects import Effect, decide, evaluate
 from directory.mapping_people import Neighbours, find_person, read_people
 from directory.profiles import Changes
-from directory.roles import choose_role
+from directory.roles import AskedRoles, first_role
 from errors import NotFound
 from models import DirectoryUser
-from organizations.roles import default_role
 
 # Bounds of one page: people looked at, and seconds after which it ends early.
 LOOKED_AT = 2000
@@ -113,8 +112,7 @@ def preview_resource(
     if mapped.public_metadata:
         given["public_metadata"] = mapped.public_metadata
     if mapped.fields.get("active", True):
-        role = choose_role(session, directory, mapped.role_candidates) if mapped.maps_role else default_role(session)
-        given["role"] = role.key
+        given["role"] = first_role(AskedRoles(session), directory, mapped).role.key
     name = resource.get("userName")
     return Preview(
         None,

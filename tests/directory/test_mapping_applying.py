@@ -1,5 +1,6 @@
 """A new mapping reaches everybody who is there already: once, in batches, whatever happens to the worker."""
 
+import threading
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import jobs
 from clock import now_ms
 from database import db
 from directory import mapping_applying
+from directory.mappings import load_mapping
 from models import AttributeMapping, DirectoryUser, MappingApplication, User
 from tests import okta
 from tests.conftest import Tenant
@@ -366,3 +368,30 @@ def test_a_person_deleted_between_looking_and_writing_is_passed_over(
     monkeypatch.setattr(mapping_applying._Run, "_look", look_and_lose_one)
     assert apply(app, acme)["changed"] == 2
     assert people(app, acme)[grace]["first_name"] == "Grace"
+
+
+def test_a_new_mapping_waits_for_a_write_that_goes_by_the_former_one(app: Flask, acme: Tenant) -> None:
+    """Otherwise that write could come after everybody was looked at, and would stay as it is."""
+    saved = threading.Event()
+
+    def save() -> None:
+        put(Tenant(app.test_client(), acme.organization_id, acme.admin_id, acme.secret_key, "", ""), LOUD)
+        saved.set()
+
+    saving = threading.Thread(target=save)
+    with app.app_context(), db.unit_of_work() as session:
+        former = load_mapping(session, acme.organization_id)
+        saving.start()
+        assert not saved.wait(0.5)
+        assert load_mapping(session, acme.organization_id) is former
+    saving.join(20)
+    assert saved.is_set()
+
+
+def test_metadata_that_could_not_be_decided_stays_the_directorys(app: Flask, acme: Tenant) -> None:
+    ada = add(acme, "ada.lovelace", title="Countess")
+    put_and_apply(app, acme, {"title": "{{ value | upcase }}.public_metadata.title"})
+    acme.scim("PATCH", f"/Users/{ada}", okta.patch({"op": "replace", "path": "title", "value": "x" * 5000}))
+    assert people(app, acme)[ada]["public_metadata"] == {"title": "COUNTESS"}
+    put_and_apply(app, acme, {})
+    assert people(app, acme)[ada]["public_metadata"] == {}
