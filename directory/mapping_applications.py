@@ -52,6 +52,16 @@ def begin_application(session: Session, organization_id: str, version: int) -> N
     session.info.setdefault(DUE_APPLICATIONS, set()).add(organization_id)
 
 
+def restart_failed_application(session: Session, organization_id: str) -> None:
+    """Have the latest application go on from where it failed, if it did."""
+    application = find_application(session, organization_id)
+    if application is not None and application.state == FAILED:
+        application.state, application.error, application.finished_at = PENDING, None, None
+        application.updated_at = now_ms()
+        session.flush()
+        session.info.setdefault(DUE_APPLICATIONS, set()).add(organization_id)
+
+
 def _is_unfinished() -> ColumnElement[bool]:
     # As text in the statement, where the partial index can be seen to fit.
     return MappingApplication.state.in_([literal_column(f"'{PENDING}'"), literal_column(f"'{RUNNING}'")])

@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from database import Database
-from directory.mapping import Mapped, Mapping, compile_mapping
+from directory.mapping import Mapped, Mapping
 from directory.mapping_applications import (
     DONE,
     FAILED,
@@ -27,8 +27,7 @@ from directory.mapping_applications import (
 )
 from directory.mapping_effects import decide, evaluate, write_effects
 from directory.mapping_people import Neighbours, Person, lock_people, read_people
-from directory.mappings import find_mapping_override, load_mapping
-from errors import InvalidInput
+from directory.mappings import load_mapping
 from ids import new_id
 from models import MappingApplication
 
@@ -39,6 +38,7 @@ LOOKED_AT = 400
 WRITTEN = 100
 # After a transaction the others get as long as it took, up to this.
 LONGEST_PAUSE = 0.05
+WENT_WRONG = "Applying the mapping failed unexpectedly. The worker's log says why; PUT of the same mapping tries again."
 
 Warnings = dict[str, tuple[str, ...]]
 
@@ -52,12 +52,27 @@ def apply_to_everybody(db: Database, organization_id: str, stopping: Callable[[]
     claimant = new_id("apply")
     with db.unit_of_work() as session:
         application = claim_application(session, organization_id, claimant)
-        if application is None:
-            return 0
-        cursor = application.cursor
-        mapping = _compiled(session, application)
-    if mapping is None:
+        cursor = application.cursor if application else None
+    if application is None:
         return 0
+    try:
+        return _go_on(db, organization_id, claimant, cursor, stopping)
+    except OperationalError:
+        raise  # the database was away; the claim runs out, and another worker goes on
+    except Exception:
+        log.exception("the attribute mapping of %s cannot be applied", organization_id)
+        with db.unit_of_work() as session:
+            failed = renew_application(session, organization_id, claimant)
+            if failed is not None:
+                end_application(session, failed, FAILED, WENT_WRONG)
+        return 0
+
+
+def _go_on(db: Database, organization_id: str, claimant: str, cursor: str | None, stopping: Callable[[], bool]) -> int:
+    """Do what is left of an application that was claimed, and return how many people changed."""
+    with db.unit_of_work() as session:
+        mapping = load_mapping(session, organization_id)
+    # Should the mapping be replaced meanwhile, the claim is gone before anything is written.
     run = _Run(db, organization_id, claimant, mapping, cursor)
     while run.going and not stopping():
         run.batch()
@@ -65,16 +80,6 @@ def apply_to_everybody(db: Database, organization_id: str, stopping: Callable[[]
         with db.unit_of_work() as session:
             release_application(session, organization_id, claimant)
     return run.changed
-
-
-def _compiled(session: Session, application: MappingApplication) -> Mapping | None:
-    """Return the mapping to apply; one that cannot be read any more ends the application."""
-    override = find_mapping_override(session, application.organization_id)
-    try:
-        return compile_mapping(override.mapping if override else {})
-    except InvalidInput as error:
-        end_application(session, application, FAILED, f"The mapping cannot be used: {error.long_message}")
-        return None
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from clock import now_ms
 from directory.mapping import Mapping, compile_mapping
-from directory.mapping_applications import begin_application
+from directory.mapping_applications import begin_application, restart_failed_application
 from models import AttributeMapping, Organization
 
 # A writer holds the organization's row lightly, so that a new mapping waits for those who go by the former one.
@@ -26,6 +26,12 @@ def find_mapping_override(session: Session, organization_id: str) -> AttributeMa
     return session.get(AttributeMapping, organization_id)
 
 
+def read_mapping(session: Session, organization_id: str) -> Mapping:
+    """Return the effective mapping of an organization: the defaults under its override."""
+    override = find_mapping_override(session, organization_id)
+    return compile_mapping(override.mapping if override else {})
+
+
 def load_mapping(session: Session, organization_id: str) -> Mapping:
     """Return the effective mapping of an organization, for a transaction that writes by it.
 
@@ -39,7 +45,7 @@ def replace_mapping(session: Session, organization_id: str, mapping: dict[str, A
     """Replace the override of an organization, and have it applied to everybody; an empty one brings the defaults back.
 
     It is used for every write of the IdP from now on. The mapping that is there
-    already changes nothing.
+    already changes nothing; where applying it failed, it is tried again.
 
     :return: The override, or None where there never was one.
     :raises InvalidInput: When an entry cannot work; nothing is saved then.
@@ -49,6 +55,7 @@ def replace_mapping(session: Session, organization_id: str, mapping: dict[str, A
     override = session.get(AttributeMapping, organization_id, populate_existing=True)
     # As text: the order of the entries means something.
     if json.dumps(mapping) == json.dumps(override.mapping if override else {}):
+        restart_failed_application(session, organization_id)
         return override
     if override is None:
         override = AttributeMapping(organization_id=organization_id, mapping=mapping, version=1, updated_at=now_ms())

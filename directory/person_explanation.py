@@ -8,10 +8,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from directory.explanation import Explanation, Step
-from directory.mapping import compile_mapping
 from directory.mapping_effects import decide
 from directory.mapping_people import Neighbours, Person, find_person
-from directory.mappings import find_mapping_override
+from directory.mappings import find_mapping_override, read_mapping
 from directory.profiles import PLAIN_FIELDS
 from directory.resources import load
 from directory.roles import BY_DEFAULT, BY_HAND
@@ -98,7 +97,7 @@ def explain_person(session: Session, organization_id: str, user_id: str) -> Pers
     if person is None:
         raise NotFound("No such user in this directory.", code="directory_user_not_found")
     override = find_mapping_override(session, organization_id)
-    mapping = compile_mapping(override.mapping if override else {})
+    mapping = read_mapping(session, organization_id)
     row = person.row
     explanation = mapping.explain({**load(row.document), "groups": row.sent_groups}, person.groups)
     effect = decide(session, [person], [explanation.mapped], Neighbours(organization_id))[0]

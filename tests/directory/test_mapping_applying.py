@@ -12,7 +12,7 @@ from clock import now_ms
 from database import db
 from directory import mapping_applying
 from directory.mappings import load_mapping
-from models import AttributeMapping, DirectoryUser, MappingApplication, User
+from models import DirectoryUser, MappingApplication, User
 from tests import okta
 from tests.conftest import Tenant
 from tests.directory.applying import (
@@ -239,12 +239,24 @@ def test_a_person_whom_applying_fails_for_is_passed_over(
     assert len(updates(app, acme)) == 2
 
 
-def test_a_mapping_that_cannot_be_read_any_more_fails_and_says_why(app: Flask, acme: Tenant) -> None:
+def test_an_unexpected_failure_is_said_and_can_be_tried_again(app: Flask, acme: Tenant) -> None:
+    add_three(acme)
     put(acme, LOUD)
-    with app.app_context(), db.unit_of_work() as session:
-        session.get_one(AttributeMapping, acme.organization_id).mapping = {"title": "no_such_destination"}
-    application = apply(app, acme)
-    assert application["state"] == "failed" and "no_such_destination" in application["error"]
+
+    def refuse(_mapper: Any, _connection: Any, application: MappingApplication) -> None:
+        if application.cursor:
+            raise RuntimeError("a defect")
+
+    event.listen(MappingApplication, "before_update", refuse)
+    try:
+        application = apply(app, acme)
+    finally:
+        event.remove(MappingApplication, "before_update", refuse)
+    assert (application["state"], application["examined"]) == ("failed", 0) and "unexpectedly" in application["error"]
+    assert updates(app, acme) == []
+    assert apply(app, acme)["state"] == "failed"
+    assert put(acme, LOUD)["application"]["state"] == "pending"
+    assert (apply(app, acme)["state"], len(updates(app, acme))) == ("done", 3)
 
 
 # -- How it is applied ------------------------------------------------------------------
