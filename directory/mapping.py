@@ -7,21 +7,21 @@ fail or run long.
 """
 
 import json
-import logging
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
-from directory.destinations import Destination, Unusable
+from directory.destinations import Destination
+from directory.evaluation import Evaluation, Mapped, Plan
+from directory.explanation import Explanation, Step, explain_evaluation
 from directory.group_values import with_groups
-from directory.liquid_filters import FilterProblem
 from directory.mapping_rules import DEFAULT_PATHS, Rule, default_rules, parse_value
 from directory.paths import AttributePath, parse_path
 from directory.syntax import SyntaxProblem
 from errors import DomainError, InvalidInput
 
-log = logging.getLogger(__name__)
+__all__ = ["Explanation", "Mapped", "Mapping", "Step", "compile_mapping"]
 
 # Bounds of an override.
 MAX_ENTRIES = 100
@@ -29,38 +29,12 @@ MAX_VALUES = 20
 MAX_OVERRIDE_CHARACTERS = 32 * 1024
 COMPILED_MAPPINGS_KEPT = 128
 
-# Bounds of one evaluation, that is for one person.
-MAX_EXPRESSION_RUNS = 1000
-MAX_METADATA_CHARACTERS = 64 * 1024
-MAX_WARNINGS = 20
-
-
-@dataclass(frozen=True)
-class Mapped:
-    """What a mapping makes of one person's resource.
-
-    ``fields`` has a key for each profile field that the mapping decides: None
-    means that the directory has no value, a missing key that nothing is to be
-    changed. ``metadata_paths`` (``a.b``) are the places below
-    ``public_metadata`` that the mapping decides: what stands there, and not in
-    this ``public_metadata``, is to go. ``role_candidates`` are in the order
-    found, each once. ``warnings`` are sentences for the IT admin, without
-    personal data.
-    """
-
-    fields: dict[str, Any] = field(default_factory=dict)
-    public_metadata: dict[str, Any] = field(default_factory=dict)
-    metadata_paths: list[str] = field(default_factory=list)
-    role_candidates: list[str] = field(default_factory=list)
-    maps_role: bool = False
-    warnings: list[str] = field(default_factory=list)
-
 
 @dataclass(frozen=True)
 class Mapping:
     """A checked mapping: for each destination the rules that may fill it, the first that gives a value wins."""
 
-    plan: tuple[tuple[Destination, tuple[Rule, ...]], ...]
+    plan: Plan
 
     @cached_property
     def maps_role(self) -> bool:
@@ -77,122 +51,20 @@ class Mapping:
         """The places below ``public_metadata`` that the mapping decides, such as ``a.b``."""
         return tuple(".".join(place.metadata_keys) for place, _ in self.plan if place.metadata_keys)
 
-    def evaluate(self, document: dict[str, Any], groups: list[dict[str, Any]]) -> Mapped:
+    def evaluate(self, document: dict[str, Any], groups: Sequence[dict[str, Any]]) -> Mapped:
         """Return what the mapping makes of a stored SCIM user and the groups pushed for it, in order of joining.
 
         Never raises: what cannot be computed for this person becomes a warning,
         and its field is left out.
         """
-        return _Evaluation(self, document, groups).run()
+        return Evaluation(self._resource(document, groups), maps_role=self.maps_role).run(self.plan)
 
+    def explain(self, resource: dict[str, Any], groups: Sequence[dict[str, Any]]) -> Explanation:
+        """Return what ``evaluate`` returns for the same arguments, with the steps that led there. Never raises."""
+        return explain_evaluation(self.plan, self._resource(resource, groups), maps_role=self.maps_role)
 
-class _Failed(Exception):
-    """A destination whose value could not be computed; its text says why."""
-
-
-class _Evaluation:
-    """One evaluation: the resource it reads, and how much of its bounds is left."""
-
-    def __init__(self, mapping: Mapping, document: dict[str, Any], groups: list[dict[str, Any]]) -> None:
-        self.mapping = mapping
-        self.resource = with_groups(document, groups) if mapping.reads_groups else document
-        self.mapped = Mapped(maps_role=mapping.maps_role)
-        self.runs_left = MAX_EXPRESSION_RUNS
-        self.metadata_left = MAX_METADATA_CHARACTERS
-
-    def run(self) -> Mapped:
-        """Fill every destination, each for itself."""
-        for destination, rules in self.mapping.plan:
-            try:
-                self._fill(destination, rules)
-            except _Failed as failure:
-                done = "was not fully read" if destination.is_role else "was left as it is"
-                self._warn(f"{destination.name} {done}: {failure}.")
-            except Exception:  # a mapping that fails for one person must not stop the directory
-                log.exception("the attribute mapping failed for %s", destination.name)
-                self._warn(f"{destination.name} was left as it is: its mapping failed unexpectedly.")
-        return self.mapped
-
-    def _fill(self, destination: Destination, rules: tuple[Rule, ...]) -> None:
-        if destination.is_role:
-            self._add_candidates(rules)
-        elif destination.metadata_keys:
-            self._fill_metadata(destination, rules)
-        else:
-            value = self._value(rules)
-            # Without a word on ``active`` a person is what the resource says.
-            if value is not None or destination.name != "active":
-                self.mapped.fields[destination.name] = value
-
-    def _value(self, rules: tuple[Rule, ...]) -> Any:
-        """Return the first usable value that the rules give, or None."""
-        for rule in rules:
-            usable = self._usable(rule)
-            value = list(usable) if rule.path.takes_all and rule.destination.metadata_keys else next(usable, None)
-            if value not in (None, []):
-                return value
-        return None
-
-    def _fill_metadata(self, destination: Destination, rules: tuple[Rule, ...]) -> None:
-        value = self._value(rules)
-        if value is not None:
-            self.metadata_left -= len(json.dumps(value, ensure_ascii=False))
-            if self.metadata_left < 0:
-                raise _Failed("there is no more room in public_metadata")
-            inner = self.mapped.public_metadata
-            *outer, last = destination.metadata_keys
-            for key in outer:
-                inner = inner.setdefault(key, {})
-            inner[last] = value
-        self.mapped.metadata_paths.append(".".join(destination.metadata_keys))
-
-    def _add_candidates(self, rules: tuple[Rule, ...]) -> None:
-        """Collect the candidates of all rules; what was found before one fails still counts."""
-        candidates: dict[str, None] = {}
-        try:
-            for rule in rules:
-                for candidate in self._usable(rule):
-                    candidates[candidate] = None
-        finally:
-            self.mapped.role_candidates.extend(candidates)
-
-    def _usable(self, rule: Rule) -> Iterator[Any]:
-        """Yield the values of a rule that its destination accepts, and note the others."""
-        for output in self._outputs(rule):
-            # A list is a list of roles; for any other destination it is one value.
-            for value in output if rule.destination.is_role and isinstance(output, list) else (output,):
-                try:
-                    usable = rule.convert(value)
-                except Unusable as problem:
-                    self._warn(f"{rule.path.text} was not used for {rule.destination.name}: {problem}.")
-                    continue
-                if usable is not None:
-                    yield usable
-
-    def _outputs(self, rule: Rule) -> Iterator[Any]:
-        """Yield what stands at the path of a rule, or what its expression makes of it.
-
-        Without anything at the path an expression is asked only if it has a
-        ``default``, so that no text is made around nothing.
-        """
-        found: list[Any] = rule.find(self.resource)
-        if rule.expression is None:
-            yield from found
-            return
-        for value in found or ([None] if rule.expression.has_default else []):
-            self.runs_left -= 1
-            if self.runs_left < 0:
-                raise _Failed(f"there are more than {MAX_EXPRESSION_RUNS} values to evaluate expressions for")
-            try:
-                yield rule.expression.evaluate(value)
-            except FilterProblem as problem:
-                if not rule.destination.is_role:
-                    raise _Failed(f"in the expression of {rule.path.text} {problem}") from problem
-                self._warn(f"No role came from {rule.path.text}: {problem}.")
-
-    def _warn(self, sentence: str) -> None:
-        if sentence not in self.mapped.warnings and len(self.mapped.warnings) < MAX_WARNINGS:
-            self.mapped.warnings.append(sentence)
+    def _resource(self, document: dict[str, Any], groups: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        return with_groups(document, groups) if self.reads_groups else document
 
 
 # -- Reading an override -------------------------------------------------------------
@@ -295,7 +167,7 @@ class _Reading:
         return None
 
 
-def _plan(override: dict[str, list[Rule]]) -> tuple[tuple[Destination, tuple[Rule, ...]], ...]:
+def _plan(override: dict[str, list[Rule]]) -> Plan:
     """Return the rules of each destination in the order in which they are asked.
 
     What the override adds comes first, from top to bottom; then the default

@@ -1,8 +1,8 @@
 """The rules of an attribute mapping: the defaults, and how one entry of an override is read."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from directory.destinations import (
     Destination,
@@ -37,7 +37,8 @@ Convert = Callable[[Any], Any]
 class Rule:
     """One destination of one path: where to read, what to make of it, where to write it.
 
-    ``is_default`` tells whether the destination is the default one of the path.
+    ``is_default`` tells whether the destination is the default one of the path,
+    ``source`` whether the override wrote this rule or is silent about the path.
     """
 
     path: AttributePath
@@ -45,6 +46,7 @@ class Rule:
     destination: Destination
     convert: Convert
     is_default: bool
+    source: Literal["default", "override"] = "override"
 
     def find(self, resource: Resource) -> list[Any]:
         """Return the values at the path, in order."""
@@ -76,7 +78,8 @@ DEFAULT_DESTINATIONS = {parse_path(text).identity: Destination(name) for text, n
 
 def default_rules(identity: str) -> list[Rule]:
     """Return the rules of a default path that no override mentions."""
-    return _rules(DEFAULT_PATHS[identity], None, DEFAULT_DESTINATIONS[identity])
+    rules = _rules(DEFAULT_PATHS[identity], None, DEFAULT_DESTINATIONS[identity])
+    return [replace(rule, source="default") for rule in rules]
 
 
 def parse_value(path: AttributePath, text: str) -> list[Rule]:

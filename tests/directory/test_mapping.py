@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from directory.mapping import MAX_EXPRESSION_RUNS, Mapped, compile_mapping
+from directory.evaluation import MAX_EXPRESSION_RUNS
+from directory.mapping import Mapped, compile_mapping
 
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 

@@ -1,0 +1,169 @@
+"""One evaluation of an attribute mapping: the rules of a mapping asked about one person's resource.
+
+Pure: it reads nothing but its arguments, and nothing that it is given makes it
+fail or run long.
+"""
+
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from directory.destinations import Destination, Unusable
+from directory.expressions import Expression
+from directory.liquid_filters import FilterProblem
+from directory.mapping_rules import Rule
+
+log = logging.getLogger(__name__)
+
+# Bounds of one evaluation, that is for one person.
+MAX_EXPRESSION_RUNS = 1000
+MAX_METADATA_CHARACTERS = 64 * 1024
+MAX_WARNINGS = 20
+
+# For each destination the rules that may fill it, in the order in which they are asked.
+Plan = tuple[tuple[Destination, tuple[Rule, ...]], ...]
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """What a mapping makes of one person's resource.
+
+    ``fields`` has a key for each profile field that the mapping decides: None
+    means that the directory has no value, a missing key that nothing is to be
+    changed. ``metadata_paths`` (``a.b``) are the places below
+    ``public_metadata`` that the mapping decides: what stands there, and not in
+    this ``public_metadata``, is to go. ``role_candidates`` are in the order
+    found, each once. ``warnings`` are sentences for the IT admin, without
+    personal data.
+    """
+
+    fields: dict[str, Any] = field(default_factory=dict)
+    public_metadata: dict[str, Any] = field(default_factory=dict)
+    metadata_paths: list[str] = field(default_factory=list)
+    role_candidates: list[str] = field(default_factory=list)
+    maps_role: bool = False
+    warnings: list[str] = field(default_factory=list)
+
+
+class Failed(Exception):
+    """A destination whose value could not be computed; its text says why."""
+
+
+class Evaluation:
+    """One evaluation: the resource it reads, and how much of its bounds is left."""
+
+    def __init__(self, resource: dict[str, Any], *, maps_role: bool) -> None:
+        self.resource = resource
+        self.mapped = Mapped(maps_role=maps_role)
+        self.failures: dict[Destination, str] = {}
+        self.runs_left = MAX_EXPRESSION_RUNS
+        self.metadata_left = MAX_METADATA_CHARACTERS
+
+    def run(self, plan: Plan) -> Mapped:
+        """Fill every destination, each for itself."""
+        for destination, rules in plan:
+            try:
+                self._fill(destination, rules)
+            except Failed as failure:
+                done = "was not fully read" if destination.is_role else "was left as it is"
+                self._fail(destination, f"{destination.name} {done}: {failure}.")
+            except Exception:  # a mapping that fails for one person must not stop the directory
+                log.exception("the attribute mapping failed for %s", destination.name)
+                self._fail(destination, f"{destination.name} was left as it is: its mapping failed unexpectedly.")
+        return self.mapped
+
+    def _fail(self, destination: Destination, sentence: str) -> None:
+        self.failures[destination] = sentence
+        self._warn(sentence)
+
+    def _fill(self, destination: Destination, rules: tuple[Rule, ...]) -> None:
+        if destination.is_role:
+            self._add_candidates(rules)
+        elif destination.metadata_keys:
+            self._fill_metadata(destination, rules)
+        else:
+            value = self._value(rules)
+            # Without a word on ``active`` a person is what the resource says.
+            if value is not None or destination.name != "active":
+                self.mapped.fields[destination.name] = value
+
+    def _value(self, rules: tuple[Rule, ...]) -> Any:
+        """Return the first usable value that the rules give, or None."""
+        for rule in rules:
+            usable = self._usable(rule)
+            value = list(usable) if rule.path.takes_all and rule.destination.metadata_keys else next(usable, None)
+            if value not in (None, []):
+                return value
+        return None
+
+    def _fill_metadata(self, destination: Destination, rules: tuple[Rule, ...]) -> None:
+        value = self._value(rules)
+        if value is not None:
+            self.metadata_left -= len(json.dumps(value, ensure_ascii=False))
+            if self.metadata_left < 0:
+                raise Failed("there is no more room in public_metadata")
+            inner = self.mapped.public_metadata
+            *outer, last = destination.metadata_keys
+            for key in outer:
+                inner = inner.setdefault(key, {})
+            inner[last] = value
+        self.mapped.metadata_paths.append(".".join(destination.metadata_keys))
+
+    def _add_candidates(self, rules: tuple[Rule, ...]) -> None:
+        """Collect the candidates of all rules; what was found before one fails still counts."""
+        candidates: dict[str, None] = {}
+        try:
+            for rule in rules:
+                for candidate in self._usable(rule):
+                    candidates[candidate] = None
+        finally:
+            self.mapped.role_candidates.extend(candidates)
+
+    def _usable(self, rule: Rule) -> Iterator[Any]:
+        """Yield the values of a rule that its destination accepts, and note the others."""
+        for value in self.inputs(rule):
+            yield from self.usable_of(rule, value)
+
+    def inputs(self, rule: Rule) -> list[Any]:
+        """Return what stands at the path of a rule.
+
+        Without anything at the path an expression is asked only if it has a
+        ``default``, so that no text is made around nothing.
+        """
+        found = rule.find(self.resource)
+        if not found and rule.expression is not None and rule.expression.has_default:
+            return [None]
+        return found
+
+    def usable_of(self, rule: Rule, value: Any) -> Iterator[Any]:
+        """Yield what a rule makes of one value, as its destination accepts it; for a role a list is several.
+
+        :raises Failed: When the destination has to be given up.
+        """
+        output = value if rule.expression is None else self._output(rule, rule.expression, value)
+        for part in output if rule.destination.is_role and isinstance(output, list) else (output,):
+            try:
+                usable = rule.convert(part)
+            except Unusable as problem:
+                self._warn(f"{rule.path.text} was not used for {rule.destination.name}: {problem}.")
+                continue
+            if usable is not None:
+                yield usable
+
+    def _output(self, rule: Rule, expression: Expression, value: Any) -> Any:
+        self.runs_left -= 1
+        if self.runs_left < 0:
+            raise Failed(f"there are more than {MAX_EXPRESSION_RUNS} values to evaluate expressions for")
+        try:
+            return expression.evaluate(value)
+        except FilterProblem as problem:
+            if not rule.destination.is_role:
+                raise Failed(f"in the expression of {rule.path.text} {problem}") from problem
+            self._warn(f"No role came from {rule.path.text}: {problem}.")
+            return None
+
+    def _warn(self, sentence: str) -> None:
+        if sentence not in self.mapped.warnings and len(self.mapped.warnings) < MAX_WARNINGS:
+            self.mapped.warnings.append(sentence)
