@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
-from directory.destinations import Destination
+from directory.destinations import ORGANIZATION_ROLE, PROFILE_FIELDS, Destination
 from directory.evaluation import Evaluation, Mapped, Plan
 from directory.explanation import Explanation, Step, explain_evaluation
 from directory.group_values import with_groups
@@ -173,6 +173,8 @@ def _plan(override: dict[str, list[Rule]]) -> Plan:
     What the override adds comes first, from top to bottom; then the default
     paths in their own order, so that the primary e-mail address wins over the
     user name also where the override only changes how one of them is written.
+    ``active`` comes first and the metadata last, so that no mapping is too much
+    work for what decides about access.
     """
     added = [rule for rules in override.values() for rule in rules if not rule.is_default]
     defaults = [
@@ -184,7 +186,12 @@ def _plan(override: dict[str, list[Rule]]) -> Plan:
     plan: dict[Destination, list[Rule]] = {}
     for rule in added + defaults:
         plan.setdefault(rule.destination, []).append(rule)
-    return tuple((destination, tuple(rules)) for destination, rules in plan.items())
+    in_order = sorted(plan, key=_rank)
+    return tuple((destination, tuple(plan[destination])) for destination in in_order)
+
+
+def _rank(destination: Destination) -> int:
+    return ["active", *PROFILE_FIELDS, ORGANIZATION_ROLE, destination.name].index(destination.name)
 
 
 def _problem(reason: str, *, key: str | None = None, **meta: Any) -> DomainError:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from directory.conditions import attribute_of, parse_condition
+from directory.conditions import parse_condition
+from directory.reading import Reading
 from directory.syntax import SyntaxProblem, check_characters
 
 CORE_USER = "urn:ietf:params:scim:schemas:core:2.0:user"
@@ -26,8 +27,7 @@ _NAME = re.compile(r"[A-Za-z$][A-Za-z0-9$_-]*")
 _INDEX = re.compile(r"[0-9]{1,3}")
 _SCHEMA = re.compile(r"urn(?::[A-Za-z0-9](?:[A-Za-z0-9_-]|\.(?=[A-Za-z0-9]))*)+", re.IGNORECASE)
 
-Resource = dict[str, Any]
-Select = Callable[[list[Any]], list[Any]]
+Select = Callable[[list[Any], Reading], list[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +38,21 @@ class Step:
     spelling: str
     select: Select | None
 
-    def apply(self, values: list[Any]) -> list[Any]:
+    def apply(self, values: list[Any], reading: Reading) -> list[Any]:
         """Return the attribute of each value; a list on the way is gone through element by element."""
+        if self.select is None and len(values) == 1 and isinstance(values[0], dict):  # nearly always
+            reading.spend(1)
+            only = reading.attribute(values[0], self.name)
+            return [] if only is None else [only]
         found: list[Any] = []
         left = MAX_ELEMENTS
         for value in islice(_elements(values), MAX_ELEMENTS):
-            attribute = attribute_of(value, self.name)
+            reading.spend(1)
+            attribute = reading.attribute(value, self.name)
             if self.select is not None:
                 elements = _as_list(attribute)[:left]
                 left -= len(elements)
-                found.extend(self.select(elements))
+                found.extend(self.select(elements, reading))
             elif attribute is not None:
                 found.append(attribute)
         return found
@@ -74,11 +79,11 @@ class Location:
     schema: str | None
     steps: tuple[Step, ...]
 
-    def start(self, resource: Resource) -> Any:
+    def start(self, reading: Reading) -> Any:
         """Return what the first step starts from, or None when the resource has no such schema."""
         if self.schema is None:
-            return resource
-        return attribute_of(resource, self.schema)
+            return reading.resource
+        return reading.attribute(reading.resource, self.schema)
 
 
 @dataclass(frozen=True)
@@ -96,14 +101,17 @@ class AttributePath:
     takes_all: bool
     locations: tuple[Location, ...]
 
-    def find(self, resource: Resource) -> list[Any]:
-        """Return what stands at the path, in order, without nulls and empty texts."""
+    def find(self, reading: Reading) -> list[Any]:
+        """Return what stands at the path, in order, without nulls and empty texts.
+
+        :raises Exhausted: When the work of the reading is used up.
+        """
         for location in self.locations:
-            start = location.start(resource)
+            start = location.start(reading)
             if start is not None:
                 values = [start]
                 for step in location.steps:
-                    values = step.apply(values)
+                    values = step.apply(values, reading)
                 return [value for value in values if value is not None and value != ""]
         return []
 
@@ -216,14 +224,14 @@ def _parse_selection(text: str, start: int, end: int) -> tuple[str, Select]:
     """Return what stands in brackets in its canonical spelling, and as a function of the attribute's elements."""
     inside = text[start:end].strip()
     if inside == "*":
-        return "*", list
+        return "*", lambda elements, _: elements
     if _INDEX.fullmatch(inside):
         index = int(inside)
-        return str(index), lambda elements: elements[index : index + 1]
+        return str(index), lambda elements, _: elements[index : index + 1]
     if not inside or inside.lstrip("+-").isdigit():
         raise SyntaxProblem("Count from [0] to [999], or write [*] for all.", column=start + 1)
     try:
         spelling, condition = parse_condition(text[start:end])
     except SyntaxProblem as problem:
         raise problem.shifted(start) from problem
-    return spelling, lambda elements: [element for element in elements if condition(element)]
+    return spelling, lambda elements, reading: [element for element in elements if condition(element, reading)]

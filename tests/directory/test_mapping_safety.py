@@ -54,7 +54,6 @@ def test_nothing_grows_beyond_the_bounds(expression: str, value: Any) -> None:
 @pytest.mark.parametrize(
     ("expression", "value"),
     [
-        ("{{ value.first }}", {"a": 1}),
         ("{{ value | downcase }}", ["a"]),
         ("{{ value | append: value.list }}", {"list": ["a"]}),
         ("{{ value | first }}", "text"),
@@ -80,6 +79,8 @@ def test_a_value_of_the_wrong_kind_is_a_problem_and_shows_nothing_of_python(expr
         ("{{ value[9] }}", ["a", "b"], None),
         ("{{ value.items }}", {"items": "own"}, "own"),
         ("{{ value.keys }}", {"a": 1}, None),
+        ("{{ value.first }}", {"a": 1}, None),
+        ("{{ value.first }}/{{ value.last }}/{{ value.size }}/{{ value[-1] }}", ["a", "b"], "a/b/2/b"),
         ("{{ value.upper }}", "text", None),
         ("{{ value | upcase }}", {"value": "name", "display": "Name"}, "NAME"),
         ("{{ value | first }}", None, None),
@@ -129,6 +130,17 @@ def test_an_unexpected_failure_costs_one_field_and_says_nothing_of_the_person() 
     assert "first_name" not in mapped.fields
     assert mapped.fields["last_name"] == "Petrov"
     assert mapped.warnings == ["first_name was left as it is: its mapping failed unexpectedly."]
+
+
+@pytest.mark.parametrize(
+    "expression", ["{{ value | first }}", "{{ value | append: 'x' }}", "{{ value | append: value }}"]
+)
+def test_no_mapping_keeps_somebody_whom_the_idp_deactivates(expression: str) -> None:
+    mapping = compile_mapping({"active": expression, "title": "{{ value | first }}.active"})
+
+    assert mapping.evaluate({"active": False}, []).fields["active"] is False
+    assert mapping.evaluate({"active": False, "title": "true"}, []).fields["active"] is False
+    assert mapping.evaluate({"active": True}, []).fields["active"] is True
 
 
 # -- Anything at all -------------------------------------------------------------------
