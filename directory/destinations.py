@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from directory.sizes import Oversize, plain_copy, text_bytes
+from directory.sizes import MAX_INTEGER_BITS, Oversize, plain_copy, text_bytes
 from directory.syntax import SyntaxProblem, closest
 
 PROFILE_FIELDS = ("email_address", "username", "first_name", "last_name", "external_id", "active")
@@ -130,10 +130,9 @@ def as_text(value: Any) -> str | None:
 def _number_text(value: int | float) -> str:
     if isinstance(value, float) and not math.isfinite(value):
         raise Unusable("the value is no finite number")
-    try:
-        return str(value)
-    except ValueError as error:  # CPython writes no number of more than 4,300 digits
-        raise Unusable("the number is too long") from error
+    if isinstance(value, int) and value.bit_length() > MAX_INTEGER_BITS:
+        raise Unusable("the number is too long")
+    return str(value)
 
 
 def is_email_address(text: str) -> bool:

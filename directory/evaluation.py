@@ -15,12 +15,15 @@ from directory.expressions import Expression
 from directory.liquid_filters import FilterProblem
 from directory.mapping_rules import Rule
 from directory.reading import MAX_WORK, Exhausted, Reading
+from directory.sizes import count_parts
 
 log = logging.getLogger(__name__)
 
 # Bounds of one evaluation, that is for one person.
 MAX_METADATA_CHARACTERS = 64 * 1024
 MAX_WARNINGS = 20
+# Of a larger value so many parts are counted as work; it is refused before they are all looked at.
+MAX_PARTS = 4096
 
 # For each destination the rules that may fill it, in the order in which they are asked.
 Plan = tuple[tuple[Destination, tuple[Rule, ...]], ...]
@@ -105,8 +108,9 @@ class Evaluation:
         self.mapped.fields[name] = value
 
     def _own_activity(self) -> bool | None:
+        said = (value for name, value in self.reading.resource.items() if name.lower() == "active")
         try:
-            return as_boolean(self.reading.attribute(self.reading.resource, "active"))
+            return as_boolean(next(said, None))
         except Unusable:
             return None
 
@@ -166,7 +170,7 @@ class Evaluation:
 
         :raises Failed: When the destination has to be given up.
         """
-        self.reading.spend(1)
+        self.reading.spend(count_parts(value, MAX_PARTS) if value.__class__ in (list, dict) else 1)
         output = value if rule.expression is None else self._output(rule, rule.expression, value)
         for part in output if rule.destination.is_role and isinstance(output, list) else (output,):
             try:
@@ -174,6 +178,7 @@ class Evaluation:
             except Unusable as problem:
                 self._warn(f"{rule.path.text} was not used for {rule.destination.name}: {problem}.")
                 self.mapped.role_failed |= rule.destination.is_role
+                self.reading.spend(4)
                 continue
             if usable is not None:
                 yield usable
@@ -186,6 +191,7 @@ class Evaluation:
                 raise Failed(f"in the expression of {rule.path.text} {problem}") from problem
             self._warn(f"No role came from {rule.path.text}: {problem}.")
             self.mapped.role_failed = True
+            self.reading.spend(4)
             return None
 
     def _warn(self, sentence: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal
 
 from directory.evaluation import Evaluation, Failed, Mapped, Plan
@@ -9,7 +10,8 @@ from directory.mapping_rules import Rule
 from directory.reading import MAX_WORK, Exhausted
 from directory.sizes import Oversize, plain_copy
 
-MAX_SHOWN_BYTES = 2048
+MAX_SHOWN_BYTES = 1024
+MAX_STEPS = 1000
 
 Outcome = Literal["used", "overruled", "empty", "unusable"]
 
@@ -52,6 +54,8 @@ class Explanation:
 def explain_evaluation(plan: Plan, resource: dict[str, Any], *, maps_role: bool) -> Explanation:
     """Evaluate a plan, and return the result with one step for each rule, or for each candidate for the role.
 
+    There are at most ``MAX_STEPS``; what comes after them is left out.
+
     The evaluation itself is the one that everybody gets. The steps are found
     afterwards, by asking every rule once more, also those that were not asked
     because an earlier one had an answer.
@@ -59,14 +63,16 @@ def explain_evaluation(plan: Plan, resource: dict[str, Any], *, maps_role: bool)
     evaluation = Evaluation(resource, maps_role=maps_role)
     mapped = evaluation.run(plan)
     again = Evaluation(resource, maps_role=maps_role, work=10 * MAX_WORK)  # it asks rules that were not asked
-    steps: list[Step] = []
-    for destination, rules in plan:
-        failure = evaluation.failures.get(destination)
-        if destination.is_role:
-            steps.extend(_role_steps(again, rules, mapped.role_candidates, failure))
-        else:
-            steps.extend(_steps(again, rules, failure))
-    return Explanation(tuple(steps), mapped)
+    steps = (
+        step
+        for destination, rules in plan
+        for step in (
+            _role_steps(again, rules, mapped.role_candidates, evaluation.failures.get(destination))
+            if destination.is_role
+            else _steps(again, rules, evaluation.failures.get(destination))
+        )
+    )
+    return Explanation(tuple(islice(steps, MAX_STEPS)), mapped)
 
 
 def _steps(again: Evaluation, rules: tuple[Rule, ...], failure: str | None) -> Iterator[Step]:

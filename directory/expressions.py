@@ -23,7 +23,7 @@ from liquid.builtin.output import Output, OutputNode
 from liquid.exceptions import LiquidError
 from liquid.expression import Expression as LiquidExpression
 
-from directory.liquid_filters import FILTERS, NICKNAMES, as_result, text_of
+from directory.liquid_filters import FILTERS, MAX_INPUT_BYTES, NICKNAMES, as_result, text_of
 from directory.sizes import text_bytes
 from directory.syntax import SyntaxProblem, closest
 
@@ -74,7 +74,10 @@ class _Output:
 
     def evaluate(self, value: Any, spend: Spend) -> Any:
         """Return what the filters make of a value, counting the work by the size of the texts."""
-        return self._apply(self.start(value), self.calls, value, spend)
+        start = self.start(value)
+        if start.__class__ is str and len(start) > 64:
+            spend(min(len(start), MAX_INPUT_BYTES) >> 4)
+        return self._apply(start, self.calls, value, spend)
 
     def without_value(self) -> Any:
         """Return what is there instead of a value. Nothing stays nothing until there is a ``default``."""
@@ -85,9 +88,11 @@ class _Output:
     @staticmethod
     def _apply(result: Any, calls: tuple[Call, ...], value: Any, spend: Spend) -> Any:
         for call in calls:
-            if result.__class__ is str and len(result) > 64:
-                spend(len(result) >> 4)
             result = call(result, value)
+            if result.__class__ is list:
+                spend(len(result))
+            elif result.__class__ is str and len(result) > 64:
+                spend(len(result) >> 4)
         return result
 
 
@@ -144,7 +149,7 @@ def parse_expression(text: str) -> Expression:
         raise SyntaxProblem(reason, column=filters[MAX_FILTERS].token.start_index + 1)
     parts = tuple(_compiled(node) for node in template.nodes)
     has_default = any(isinstance(part, _Output) and part.absent is not None for part in parts)
-    return Expression(text, has_default, parts, cost=2 * len(parts) + 2 * len(filters))
+    return Expression(text, has_default, parts, cost=len(parts) + len(filters))
 
 
 def _check_outline(text: str) -> None:

@@ -55,6 +55,6 @@ class Reading:
         """Return an object with lower-case names; of two names that differ only in case the first counts."""
         index = self._indexed.get(id(element))
         if index is None:
-            self.spend(len(element) >> 2)
+            self.spend(len(element) >> 4)
             index = self._indexed[id(element)] = {key.lower(): element[key] for key in reversed(element)}
         return index

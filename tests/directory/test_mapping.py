@@ -480,10 +480,10 @@ def test_metadata_that_is_too_large_is_not_stored() -> None:
 def test_too_much_work_ends_the_reading_of_roles_but_what_was_found_before_counts() -> None:
     upcase = "{{ value" + " | upcase" * 9 + " }}.organization_role"
     override = {"groups[*].value": ["organization_role", upcase], "groups[*].display": upcase, "title": "username"}
-    mapped = evaluate(override, NADIA, *(f"Group {index}" for index in range(600)))
+    mapped = evaluate(override, NADIA, *(f"Group {index}" for index in range(800)))
 
-    assert mapped.role_candidates[:600] == [f"Group {index}" for index in range(600)]
-    assert 600 < len(mapped.role_candidates) < 1200
+    assert mapped.role_candidates[:800] == [f"Group {index}" for index in range(800)]
+    assert 800 < len(mapped.role_candidates) < 1600
     assert mapped.fields["username"] == "Engineer"
     assert mapped.warnings == [
         "organization_role was not fully read: the attribute mapping and what the IdP sent are together too much to "

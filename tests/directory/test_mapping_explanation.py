@@ -102,9 +102,9 @@ def test_without_anything_at_the_path_a_default_is_shown_for_nothing(groups: lis
 
 
 def test_candidates_beyond_the_bound_of_an_evaluation_are_unusable() -> None:
-    names = [f"group {index}" for index in range(600)]
-    upcase = "{{ value" + " | upcase" * 9 + " }}.organization_role"
-    override = {"groups[*].value": ["organization_role", upcase], "groups[*].display": upcase}
+    names = [f"group {index}" for index in range(800)]
+    upcase = "{{ value" + " | upcase" * 8 + " }}.organization_role"
+    override = {"groups[*].value": upcase, "groups[*].display": upcase.replace("}}", "| append: '!' }}", 1)}
     steps = steps_of(explain(override, PERSON, *names), "organization_role")
     refused = [step for step in steps if step.outcome == "unusable"]
 
@@ -115,7 +115,7 @@ def test_candidates_beyond_the_bound_of_an_evaluation_are_unusable() -> None:
 def test_what_is_too_large_to_show_is_said_to_be() -> None:
     step = steps_of(explain({"title": "first_name"}, {"title": "x" * 3000}), "first_name")[0]
 
-    assert step.raw == step.result == "(not shown: the value is larger than 2048 bytes)"
+    assert step.raw == step.result == "(not shown: the value is larger than 1024 bytes)"
     assert step.outcome == "used"
 
 
