@@ -6,7 +6,7 @@ IdPs send and write both ``true`` and ``"True"``.
 """
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from scim2_models.exceptions import InvalidFilterException
@@ -35,8 +35,8 @@ _TEXT_TESTS: dict[str, Callable[[str, str], bool]] = {
 }
 
 
-def parse_condition(text: str) -> tuple[str, Condition]:
-    """Return a condition in its canonical spelling, and as a function of one element.
+def parse_condition(text: str) -> tuple[str, Condition, tuple[str, ...]]:
+    """Return a condition in its canonical spelling, as a function of one element, and the attributes that it asks for.
 
     :raises SyntaxProblem: When it does not parse, or names an attribute that
         cannot be in an element.
@@ -48,7 +48,17 @@ def parse_condition(text: str) -> tuple[str, Condition]:
         column = column if isinstance(column, int) and column > 0 else 1
         reason = 'The condition in the brackets does not parse. Write it as [type eq "work"], [0] or [*].'
         raise SyntaxProblem(reason, column=column) from error
-    return str(node).lower(), _compiled(node)
+    return str(node).lower(), _compiled(node), tuple(_asked(node))
+
+
+def _asked(node: FilterNode) -> Iterator[str]:
+    if isinstance(node, Not):
+        yield from _asked(node.expr)
+    elif isinstance(node, LogicalExpr):
+        for term in node.terms:
+            yield from _asked(term)
+    elif isinstance(node, Comparison | Present):
+        yield node.attr_path.attr.lower()
 
 
 def _compiled(node: FilterNode) -> Condition:

@@ -24,7 +24,7 @@ from liquid.exceptions import LiquidError
 from liquid.expression import Expression as LiquidExpression
 
 from directory.liquid_filters import FILTERS, MAX_INPUT_BYTES, NICKNAMES, as_result, text_of
-from directory.sizes import text_bytes
+from directory.sizes import Oversize, plain_copy, text_bytes
 from directory.syntax import SyntaxProblem, closest
 
 MAX_TEMPLATE_BYTES = 1024
@@ -213,9 +213,14 @@ def _check_filter(used: Filter) -> None:
 def _check_operand(operand: LiquidExpression) -> None:
     column = operand.token.start_index + 1
     if isinstance(operand, _LITERALS):
+        try:
+            plain_copy(_constant(operand), MAX_TEMPLATE_BYTES)
+        except Oversize as error:
+            raise SyntaxProblem("This number is too large.", column=column) from error
         return
     if not isinstance(operand, Path):
-        raise SyntaxProblem(f"{str(operand)!r} cannot be used here, only value, texts and numbers.", column=column)
+        written = str(operand) or operand.token.value
+        raise SyntaxProblem(f"{written!r} cannot be used here, only value, texts and numbers.", column=column)
     name, *rest = operand.path
     if name != VARIABLE:
         reason = f"There is no {str(operand)!r} here. What stands at the path is called {VARIABLE!r}."

@@ -6,7 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from clock import now_ms
-from directory.mapping import Mapping, compile_mapping
+from directory.mapping import Mapping, compile_mapping, compile_stored_mapping
 from models import AttributeMapping
 
 
@@ -18,7 +18,7 @@ def find_mapping_override(session: Session, organization_id: str) -> AttributeMa
 def load_mapping(session: Session, organization_id: str) -> Mapping:
     """Return the effective mapping of an organization: the defaults under its override."""
     query = select(AttributeMapping.mapping).where(AttributeMapping.organization_id == organization_id)
-    return compile_mapping(session.scalar(query) or {})
+    return compile_stored_mapping(session.scalar(query) or {})
 
 
 def replace_mapping(session: Session, organization_id: str, mapping: dict[str, Any]) -> AttributeMapping:
