@@ -170,7 +170,7 @@ class Evaluation:
 
         :raises Failed: When the destination has to be given up.
         """
-        self.reading.spend(count_parts(value, MAX_PARTS) if value.__class__ in (list, dict) else 1)
+        self.reading.spend(2 * count_parts(value, MAX_PARTS) if value.__class__ in (list, dict) else 2)
         output = value if rule.expression is None else self._output(rule, rule.expression, value)
         for part in output if rule.destination.is_role and isinstance(output, list) else (output,):
             try:
