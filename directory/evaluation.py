@@ -10,23 +10,26 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from directory.destinations import Destination, Unusable
+from directory.destinations import Destination, Unusable, as_boolean
 from directory.expressions import Expression
 from directory.liquid_filters import FilterProblem
 from directory.mapping_rules import Rule
+from directory.reading import MAX_WORK, Exhausted, Reading
+from directory.sizes import count_parts
 
 log = logging.getLogger(__name__)
 
 # Bounds of one evaluation, that is for one person.
-MAX_EXPRESSION_RUNS = 1000
 MAX_METADATA_CHARACTERS = 64 * 1024
 MAX_WARNINGS = 20
+# Of a larger value so many parts are counted as work; it is refused before they are all looked at.
+MAX_PARTS = 4096
 
 # For each destination the rules that may fill it, in the order in which they are asked.
 Plan = tuple[tuple[Destination, tuple[Rule, ...]], ...]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Mapped:
     """What a mapping makes of one person's resource.
 
@@ -35,7 +38,8 @@ class Mapped:
     changed. ``metadata_paths`` (``a.b``) are the places below
     ``public_metadata`` that the mapping decides: what stands there, and not in
     this ``public_metadata``, is to go. ``role_candidates`` are in the order
-    found, each once. ``warnings`` are sentences for the IT admin, without
+    found, each once; ``role_failed`` tells that there may be more of them that
+    could not be computed. ``warnings`` are sentences for the IT admin, without
     personal data.
     """
 
@@ -46,6 +50,7 @@ class Mapped:
     undecided_paths: list[str] = field(default_factory=list)
     role_candidates: list[str] = field(default_factory=list)
     maps_role: bool = False
+    role_failed: bool = False
     warnings: list[str] = field(default_factory=list)
 
 
@@ -53,14 +58,20 @@ class Failed(Exception):
     """A destination whose value could not be computed; its text says why."""
 
 
+def _left(destination: Destination) -> str:
+    if destination.is_role:
+        return "was not fully read"
+    return "is what the IdP says" if destination.name == "active" else "was left as it is"
+
+
 class Evaluation:
     """One evaluation: the resource it reads, and how much of its bounds is left."""
 
-    def __init__(self, resource: dict[str, Any], *, maps_role: bool) -> None:
-        self.resource = resource
+    def __init__(self, resource: dict[str, Any], *, maps_role: bool, work: int = MAX_WORK) -> None:
+        self.reading = Reading(resource, work)
+        self.found: dict[str, list[Any]] = {}
         self.mapped = Mapped(maps_role=maps_role)
         self.failures: dict[Destination, str] = {}
-        self.runs_left = MAX_EXPRESSION_RUNS
         self.metadata_left = MAX_METADATA_CHARACTERS
 
     def run(self, plan: Plan) -> Mapped:
@@ -68,12 +79,11 @@ class Evaluation:
         for destination, rules in plan:
             try:
                 self._fill(destination, rules)
-            except Failed as failure:
-                done = "was not fully read" if destination.is_role else "was left as it is"
-                self._fail(destination, f"{destination.name} {done}: {failure}.")
+            except (Failed, Exhausted) as failure:
+                self._fail(destination, f"{destination.name} {_left(destination)}: {failure}.")
             except Exception:  # a mapping that fails for one person must not stop the directory
                 log.exception("the attribute mapping failed for %s", destination.name)
-                self._fail(destination, f"{destination.name} was left as it is: its mapping failed unexpectedly.")
+                self._fail(destination, f"{destination.name} {_left(destination)}: its mapping failed unexpectedly.")
         return self.mapped
 
     def _fail(self, destination: Destination, sentence: str) -> None:
@@ -81,6 +91,10 @@ class Evaluation:
             self.mapped.undecided_paths.append(".".join(destination.metadata_keys))
         self.failures[destination] = sentence
         self._warn(sentence)
+        if destination.is_role:
+            self.mapped.role_failed = True
+        elif destination.name == "active":
+            self._set_field("active", None)
 
     def _fill(self, destination: Destination, rules: tuple[Rule, ...]) -> None:
         if destination.is_role:
@@ -88,10 +102,21 @@ class Evaluation:
         elif destination.metadata_keys:
             self._fill_metadata(destination, rules)
         else:
-            value = self._value(rules)
-            # Without a word on ``active`` a person is what the resource says.
-            if value is not None or destination.name != "active":
-                self.mapped.fields[destination.name] = value
+            self._set_field(destination.name, self._value(rules))
+
+    def _set_field(self, name: str, value: Any) -> None:
+        if name == "active" and value is None:  # whatever becomes of a mapping, who is deactivated is let go
+            value = self._own_activity()
+            if value is None:
+                return
+        self.mapped.fields[name] = value
+
+    def _own_activity(self) -> bool | None:
+        said = (value for name, value in self.reading.resource.items() if name.lower() == "active")
+        try:
+            return as_boolean(next(said, None))
+        except Unusable:
+            return None
 
     def _value(self, rules: tuple[Rule, ...]) -> Any:
         """Return the first usable value that the rules give, or None."""
@@ -136,7 +161,10 @@ class Evaluation:
         Without anything at the path an expression is asked only if it has a
         ``default``, so that no text is made around nothing.
         """
-        found = rule.find(self.resource)
+        path = rule.path.text
+        found = self.found.get(path)
+        if found is None:
+            found = self.found[path] = rule.find(self.reading)
         if not found and rule.expression is not None and rule.expression.has_default:
             return [None]
         return found
@@ -146,26 +174,28 @@ class Evaluation:
 
         :raises Failed: When the destination has to be given up.
         """
+        self.reading.spend(2 * count_parts(value, MAX_PARTS) if value.__class__ in (list, dict) else 2)
         output = value if rule.expression is None else self._output(rule, rule.expression, value)
         for part in output if rule.destination.is_role and isinstance(output, list) else (output,):
             try:
                 usable = rule.convert(part)
             except Unusable as problem:
                 self._warn(f"{rule.path.text} was not used for {rule.destination.name}: {problem}.")
+                self.mapped.role_failed |= rule.destination.is_role
+                self.reading.spend(4)
                 continue
             if usable is not None:
                 yield usable
 
     def _output(self, rule: Rule, expression: Expression, value: Any) -> Any:
-        self.runs_left -= 1
-        if self.runs_left < 0:
-            raise Failed(f"there are more than {MAX_EXPRESSION_RUNS} values to evaluate expressions for")
         try:
-            return expression.evaluate(value)
+            return expression.without_value() if value is None else expression.evaluate(value, self.reading.spend)
         except FilterProblem as problem:
             if not rule.destination.is_role:
                 raise Failed(f"in the expression of {rule.path.text} {problem}") from problem
             self._warn(f"No role came from {rule.path.text}: {problem}.")
+            self.mapped.role_failed = True
+            self.reading.spend(4)
             return None
 
     def _warn(self, sentence: str) -> None:

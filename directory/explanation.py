@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal
 
 from directory.evaluation import Evaluation, Failed, Mapped, Plan
 from directory.mapping_rules import Rule
+from directory.reading import MAX_WORK, Exhausted
 from directory.sizes import Oversize, plain_copy
 
-MAX_SHOWN_BYTES = 2048
+MAX_SHOWN_BYTES = 1024
+MAX_STEPS = 1000
 
 Outcome = Literal["used", "overruled", "empty", "unusable"]
 
@@ -51,28 +54,31 @@ class Explanation:
 def explain_evaluation(plan: Plan, resource: dict[str, Any], *, maps_role: bool) -> Explanation:
     """Evaluate a plan, and return the result with one step for each rule, or for each candidate for the role.
 
+    There are at most ``MAX_STEPS``; what comes after them is left out.
+
     The evaluation itself is the one that everybody gets. The steps are found
     afterwards, by asking every rule once more, also those that were not asked
     because an earlier one had an answer.
     """
     evaluation = Evaluation(resource, maps_role=maps_role)
     mapped = evaluation.run(plan)
-    again = Evaluation(resource, maps_role=maps_role)
-    again.runs_left *= 10  # it asks rules that the evaluation did not ask
-    steps: list[Step] = []
-    for destination, rules in plan:
-        failure = evaluation.failures.get(destination)
-        if destination.is_role:
-            steps.extend(_role_steps(again, rules, mapped.role_candidates, failure))
-        else:
-            steps.extend(_steps(again, rules, failure))
-    return Explanation(tuple(steps), mapped)
+    again = Evaluation(resource, maps_role=maps_role, work=10 * MAX_WORK)  # it asks rules that were not asked
+    steps = (
+        step
+        for destination, rules in plan
+        for step in (
+            _role_steps(again, rules, mapped.role_candidates, evaluation.failures.get(destination))
+            if destination.is_role
+            else _steps(again, rules, evaluation.failures.get(destination))
+        )
+    )
+    return Explanation(tuple(islice(steps, MAX_STEPS)), mapped)
 
 
 def _steps(again: Evaluation, rules: tuple[Rule, ...], failure: str | None) -> Iterator[Step]:
     decided = False
     for rule in rules:
-        found = again.inputs(rule)
+        found = _found(again, rule)
         takes_all = rule.path.takes_all and bool(rule.destination.metadata_keys)
         usable, warnings, failed = _asked(again, rule, found, takes_all=takes_all)
         result = (usable if takes_all else usable[0]) if usable else None
@@ -90,7 +96,7 @@ def _steps(again: Evaluation, rules: tuple[Rule, ...], failure: str | None) -> I
 
 def _role_steps(again: Evaluation, rules: tuple[Rule, ...], accepted: list[str], failure: str | None) -> Iterator[Step]:
     for rule in rules:
-        found = again.inputs(rule)
+        found = _found(again, rule)
         if not found:
             yield _step(rule, None, None, "empty", None)
         for raw in found:
@@ -112,11 +118,18 @@ def _asked(again: Evaluation, rule: Rule, values: list[Any], *, takes_all: bool)
             usable.extend(again.usable_of(rule, value))
             if usable and not takes_all:
                 break
-    except Failed as failure:
+    except (Failed, Exhausted) as failure:
         return [], [*again.mapped.warnings, f"{failure}."], True
     except Exception:  # the evaluation has logged it
         return [], ["The mapping failed unexpectedly."], True
     return usable, again.mapped.warnings, False
+
+
+def _found(again: Evaluation, rule: Rule) -> list[Any]:
+    try:
+        return again.inputs(rule)
+    except Exhausted:
+        return []
 
 
 def _one_or_all(found: list[Any]) -> Any:

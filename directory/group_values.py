@@ -7,6 +7,9 @@ from folding import fold
 
 GroupValue = dict[str, Any]
 
+# As many as a path looks at. Only pushed groups may be more.
+MAX_SENT = 1000
+
 
 def with_groups(resource: dict[str, Any], pushed: Sequence[GroupValue]) -> dict[str, Any]:
     """Return a resource whose ``groups`` are those of its body, then the pushed groups, each once.
@@ -37,7 +40,7 @@ def _merged(own: list[Any], pushed: Sequence[GroupValue]) -> list[GroupValue]:
 def _as_list(value: Any) -> list[Any]:
     if value is None:
         return []
-    return value if isinstance(value, list) else [value]
+    return value[:MAX_SENT] if isinstance(value, list) else [value]
 
 
 def _group_value(element: Any) -> GroupValue | None:

@@ -7,27 +7,30 @@ fail or run long.
 """
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
-from directory.destinations import Destination
+from directory.destinations import ORGANIZATION_ROLE, PROFILE_FIELDS, Destination
 from directory.evaluation import Evaluation, Mapped, Plan
 from directory.explanation import Explanation, Step, explain_evaluation
 from directory.group_values import with_groups
 from directory.mapping_rules import DEFAULT_PATHS, Rule, default_rules, parse_value
-from directory.paths import AttributePath, parse_path
+from directory.paths import PRIMARY_EMAIL, AttributePath, check_spelling, parse_path
 from directory.syntax import SyntaxProblem
 from errors import DomainError, InvalidInput
 
-__all__ = ["Explanation", "Mapped", "Mapping", "Step", "compile_mapping"]
+log = logging.getLogger(__name__)
+
+__all__ = ["Explanation", "Mapped", "Mapping", "Step", "compile_mapping", "compile_stored_mapping"]
 
 # Bounds of an override.
 MAX_ENTRIES = 100
 MAX_VALUES = 20
 MAX_OVERRIDE_CHARACTERS = 32 * 1024
-COMPILED_MAPPINGS_KEPT = 128
+COMPILED_MAPPINGS_KEPT = 1024
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class Mapping:
 # -- Reading an override -------------------------------------------------------------
 
 
-def compile_mapping(override: dict[str, Any]) -> Mapping:
+def compile_mapping(override: Any) -> Mapping:
     """Return the defaults with an override on top. Equal overrides are compiled once.
 
     :raises InvalidInput: With every problem of the override. Each has the code
@@ -84,22 +87,40 @@ def compile_mapping(override: dict[str, Any]) -> Mapping:
         raise InvalidInput([_problem("The mapping is no JSON object.")]) from error
     if len(text) > MAX_OVERRIDE_CHARACTERS:
         raise InvalidInput([_problem(f"The mapping is longer than {MAX_OVERRIDE_CHARACTERS} characters of JSON.")])
-    return _compiled(text)
+    mapping, problems = _compiled(text)
+    if problems:
+        raise InvalidInput(list(problems))
+    return mapping
+
+
+def compile_stored_mapping(override: dict[str, Any]) -> Mapping:
+    """Return the defaults with an override on top that was accepted once, without the entries that no longer work.
+
+    What a newer version refuses must not stop a directory. Equal overrides are
+    compiled once. The text itself is the key, so that no stale version and no
+    other organization's can be found there.
+    """
+    return _compiled(json.dumps(override))[0]
 
 
 @lru_cache(maxsize=COMPILED_MAPPINGS_KEPT)
-def _compiled(text: str) -> Mapping:
+def _compiled(text: str) -> tuple[Mapping, tuple[DomainError, ...]]:
     override = json.loads(text)
-    if not isinstance(override, dict):
-        raise InvalidInput([_problem("The mapping is no JSON object.")])
-    if len(override) > MAX_ENTRIES:
-        raise InvalidInput([_problem(f"The mapping has more than {MAX_ENTRIES} entries.")])
     reading = _Reading()
-    for key, value in override.items():
-        reading.read(key, value)
-    if reading.problems:
-        raise InvalidInput(reading.problems)
-    return Mapping(_plan(reading.rules))
+    if not isinstance(override, dict):
+        reading.problems.append(_problem("The mapping is no JSON object."))
+    elif len(override) > MAX_ENTRIES:
+        reading.problems.append(_problem(f"The mapping has more than {MAX_ENTRIES} entries."))
+    else:
+        for key, value in override.items():
+            reading.read(key, value)
+    for problem in reading.problems:
+        log.debug("not used of an attribute mapping: %s", problem.message)
+    return Mapping(_plan(reading.rules)), tuple(reading.problems)
+
+
+# Stands for a path that cannot be read, so that what is wrong with its values is told as well.
+_ANY_PATH = parse_path(PRIMARY_EMAIL)
 
 
 class _Reading:
@@ -123,12 +144,13 @@ class _Reading:
             if not isinstance(text, str):
                 reason = "A value is a text: a destination, or an expression. An empty list maps the path to nothing."
                 self.problems.append(_problem(reason, key=key, place="value", **position))
-            elif path is not None:
+            else:
                 self._value(key, path, text, position)
 
     def _path(self, key: str) -> AttributePath | None:
         try:
             path = parse_path(key)
+            check_spelling(path)
         except SyntaxProblem as problem:
             self.problems.append(_syntax_problem(problem, key=key, place="path"))
             return None
@@ -140,9 +162,9 @@ class _Reading:
         self.rules[path.identity] = []
         return path
 
-    def _value(self, key: str, path: AttributePath, text: str, position: dict[str, int]) -> None:
+    def _value(self, key: str, path: AttributePath | None, text: str, position: dict[str, int]) -> None:
         try:
-            rules = parse_value(path, text)
+            rules = parse_value(path or _ANY_PATH, text)
         except SyntaxProblem as problem:
             self.problems.append(_syntax_problem(problem, key=key, place="value", **position))
             return
@@ -156,7 +178,8 @@ class _Reading:
             return
         if keys:
             self.places[keys] = rules[0].destination.name
-        self.rules[path.identity].extend(rules)
+        if path is not None:
+            self.rules[path.identity].extend(rules)
 
     def _overlapping(self, keys: tuple[str, ...]) -> str | None:
         """Return the name of a place above or below one in the metadata, or None."""
@@ -173,6 +196,8 @@ def _plan(override: dict[str, list[Rule]]) -> Plan:
     What the override adds comes first, from top to bottom; then the default
     paths in their own order, so that the primary e-mail address wins over the
     user name also where the override only changes how one of them is written.
+    ``active`` comes first and the metadata last, so that no mapping is too much
+    work for what decides about access.
     """
     added = [rule for rules in override.values() for rule in rules if not rule.is_default]
     defaults = [
@@ -184,7 +209,12 @@ def _plan(override: dict[str, list[Rule]]) -> Plan:
     plan: dict[Destination, list[Rule]] = {}
     for rule in added + defaults:
         plan.setdefault(rule.destination, []).append(rule)
-    return tuple((destination, tuple(rules)) for destination, rules in plan.items())
+    in_order = sorted(plan, key=_rank)
+    return tuple((destination, tuple(plan[destination])) for destination in in_order)
+
+
+def _rank(destination: Destination) -> int:
+    return ["active", *PROFILE_FIELDS, ORGANIZATION_ROLE, destination.name].index(destination.name)
 
 
 def _problem(reason: str, *, key: str | None = None, **meta: Any) -> DomainError:

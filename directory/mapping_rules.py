@@ -14,7 +14,8 @@ from directory.destinations import (
     suggest_destination,
 )
 from directory.expressions import Expression, parse_expression
-from directory.paths import PRIMARY_EMAIL, AttributePath, Resource, parse_path
+from directory.paths import PRIMARY_EMAIL, AttributePath, parse_path
+from directory.reading import Reading
 from directory.syntax import SyntaxProblem, check_characters
 
 # In the order in which they are asked: the primary e-mail address wins over the user name.
@@ -48,11 +49,14 @@ class Rule:
     is_default: bool
     source: Literal["default", "override"] = "override"
 
-    def find(self, resource: Resource) -> list[Any]:
-        """Return the values at the path, in order."""
+    def find(self, reading: Reading) -> list[Any]:
+        """Return the values at the path, in order.
+
+        :raises Exhausted: When the work of the reading is used up.
+        """
         if self.path.identity == PRIMARY_EMAIL:
-            return primary_email(resource)
-        return self.path.find(resource)
+            return primary_email(reading)
+        return self.path.find(reading)
 
 
 _EMAIL_ADDRESSES = tuple(
@@ -60,13 +64,13 @@ _EMAIL_ADDRESSES = tuple(
 )
 
 
-def primary_email(resource: Resource) -> list[Any]:
+def primary_email(reading: Reading) -> list[Any]:
     """Return the one e-mail address that counts: the primary, else the first for work, else the first.
 
     So an IdP that sends one address without marking it primary is understood.
     """
     for path in _EMAIL_ADDRESSES:
-        found = path.find(resource)
+        found = path.find(reading)
         if found:
             return found[:1]
     return []

@@ -7,7 +7,7 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from clock import now_ms
-from directory.mapping import Mapping, compile_mapping
+from directory.mapping import Mapping, compile_mapping, compile_stored_mapping
 from directory.mapping_applications import begin_application, restart_failed_application
 from models import AttributeMapping, Organization
 
@@ -29,7 +29,7 @@ def find_mapping_override(session: Session, organization_id: str) -> AttributeMa
 def read_mapping(session: Session, organization_id: str) -> Mapping:
     """Return the effective mapping of an organization: the defaults under its override."""
     override = find_mapping_override(session, organization_id)
-    return compile_mapping(override.mapping if override else {})
+    return compile_stored_mapping(override.mapping if override else {})
 
 
 def load_mapping(session: Session, organization_id: str) -> Mapping:
@@ -38,7 +38,7 @@ def load_mapping(session: Session, organization_id: str) -> Mapping:
     It stays the mapping until that transaction ends.
     """
     override = session.scalar(OVERRIDE_FOR_WRITERS, {"organization": organization_id})
-    return compile_mapping(override or {})
+    return compile_stored_mapping(override or {})
 
 
 def replace_mapping(session: Session, organization_id: str, mapping: dict[str, Any]) -> AttributeMapping | None:

@@ -1,7 +1,7 @@
 """Which role a person gets from the directory. It is never raised by accident, and never fails a write."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from sqlalchemy import select
@@ -16,6 +16,10 @@ from organizations.roles import default_role
 BY_DEFAULT = "default"
 BY_MAPPING = "mapping"
 BY_HAND = "manual"
+
+# In one warning, and in one query; an environment has a few roles, and somebody may be in a thousand groups.
+MAX_NAMED = 5
+MAX_KEYS_ASKED = 100
 
 
 class Roles(Protocol):
@@ -36,7 +40,11 @@ class AskedRoles:
 
     def named(self, keys: Collection[str]) -> Sequence[Role]:
         """See ``Roles``."""
-        return self.session.scalars(select(Role).where(Role.key.in_(keys))).all() if keys else []
+        if not keys:
+            return []
+        query = select(Role) if len(keys) > MAX_KEYS_ASKED else select(Role).where(Role.key.in_(keys))
+        wanted = set(keys)
+        return [role for role in self.session.scalars(query) if role.key in wanted]
 
     def default(self) -> Role:
         """See ``Roles``."""
@@ -64,19 +72,32 @@ class KnownRoles:
         return self.standing
 
 
-def choose_role(roles: Roles, directory: Directory, mapped: Mapped) -> Role:
+@dataclass(frozen=True)
+class Choice:
+    """The role that the directory gives somebody.
+
+    ``by_mistake`` tells that it is the default role because the mapping failed
+    or named no role of the environment, and not because nothing was said.
+    """
+
+    role: Role
+    by_mistake: bool = False
+
+
+def choose_role(roles: Roles, directory: Directory, mapped: Mapped) -> Choice:
     """Return the role of most permissions among the candidates that exist, else the default role with a warning."""
-    wanted = [candidate.strip() for candidate in mapped.role_candidates if candidate.strip()]
+    wanted = mapped.role_candidates
     known = roles.named(wanted)
     unknown = sorted(set(wanted) - {role.key for role in known})
     if unknown:
-        directory.warn(f"The attribute mapping gave no role of this environment: {', '.join(map(repr, unknown))}.")
+        shown = ", ".join(map(repr, unknown[:MAX_NAMED])) + ("…" if len(unknown) > MAX_NAMED else "")
+        directory.warn(f"The attribute mapping gave no role of this environment: {shown}.")
     if known:
-        return max(known, key=lambda role: (len(role.permissions), role.key))
+        return Choice(max(known, key=lambda role: (len(role.permissions), role.key)))
     fallback = roles.default()
     if not wanted:
         directory.warn(f"The attribute mapping gave no role; the default role {fallback.key!r} stands.")
-    return fallback
+    return Choice(fallback, by_mistake=bool(unknown) or mapped.role_failed)
 
 
 @dataclass(frozen=True)
@@ -91,7 +112,7 @@ class RoleDecision:
 def first_role(roles: Roles, directory: Directory, mapped: Mapped) -> RoleDecision:
     """Return the role of somebody who becomes a member now."""
     if mapped.maps_role:
-        role = choose_role(roles, directory, mapped)
+        role = choose_role(roles, directory, mapped).role
         return RoleDecision(role, BY_MAPPING, role.key)
     return RoleDecision(roles.default(), BY_DEFAULT, None)
 
@@ -99,17 +120,22 @@ def first_role(roles: Roles, directory: Directory, mapped: Mapped) -> RoleDecisi
 def decide_role(roles: Roles, directory: Directory, membership: OrganizationMembership, mapped: Mapped) -> RoleDecision:
     """Return the role of a member by what the directory says now.
 
-    A role set by hand stays until what the directory says changes.
+    A role set by hand stays until what the directory says changes; a mapping
+    that failed says nothing. The default role, where no role came from the
+    mapping by mistake, never gives anyone more than before.
     """
-    decided_before = membership.mapped_role_key
-    if mapped.maps_role:
-        role = choose_role(roles, directory, mapped)
-        if membership.role_source == BY_HAND and decided_before in (None, role.key):
-            return RoleDecision(membership.role, BY_HAND, role.key)
-        return RoleDecision(role, BY_MAPPING, role.key)
-    if membership.role_source == BY_MAPPING:
-        return RoleDecision(roles.default(), BY_DEFAULT, None)
-    return RoleDecision(membership.role, membership.role_source, decided_before)
+    before = RoleDecision(membership.role, membership.role_source, membership.mapped_role_key)
+    if not mapped.maps_role:
+        return RoleDecision(roles.default(), BY_DEFAULT, None) if before.source == BY_MAPPING else before
+    choice = choose_role(roles, directory, mapped)
+    decided = RoleDecision(choice.role, BY_MAPPING, choice.role.key)
+    if before.source == BY_HAND:
+        if mapped.role_failed:
+            return before
+        stays = before.mapped_role_key in (None, choice.role.key)
+        return replace(before, mapped_role_key=choice.role.key) if stays else decided
+    raises = len(choice.role.permissions) > len(before.role.permissions)
+    return before if choice.by_mistake and raises else decided
 
 
 def follow_mapping(
