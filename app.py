@@ -52,7 +52,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions["secret_box"] = SecretBox(settings.secret_key, settings.secret_key_fallbacks)
     app.extensions["outbound_policy"] = OutboundPolicy(settings.webhook_allow_http, settings.webhook_allowed_networks)
     app.extensions["last_swept_at"] = jobs.last_swept_at
-    db.after_commit = jobs.announce_due_deliveries
+    db.after_commit = jobs.announce_due_work
 
     app.register_blueprint(health.bp)
     app.register_blueprint(metrics.bp)

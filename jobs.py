@@ -12,7 +12,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import cast
@@ -28,6 +28,8 @@ from sqlalchemy.orm import Session
 
 from clock import now_ms
 from database import db
+from directory.mapping_applications import DUE_APPLICATIONS, due_applications
+from directory.mapping_applying import apply_to_everybody
 from metrics import DRAINS_BROKEN_OFF, WEBHOOK_ATTEMPTS
 from webhooks.delivery import Carrier, deliver_due, due_endpoints
 from webhooks.events import DUE_ENDPOINTS
@@ -36,6 +38,7 @@ from webhooks.retention import remove_expired
 log = logging.getLogger(__name__)
 
 MARK = "authn-scim:delivery-queued:"
+APPLICATION_MARK = "authn-scim:mapping-queued:"
 # A mark whose job was lost stands in the way of hints for so long, and of the sweep only while the queue is not empty.
 MARK_SECONDS = 600
 # After Redis failed, commits do not wait for it again for so long; the sweep does their work.
@@ -50,19 +53,25 @@ SWEPT_AT = "authn-scim:swept-at"
 # -- Giving hints -----------------------------------------------------------------
 
 
-def announce_due_deliveries(session: Session) -> None:
-    """Queue a job for each endpoint that the committed transaction made something due for.
+def announce_due_work(session: Session) -> None:
+    """Queue a job for each endpoint, and each mapping, that the committed transaction made something due for.
 
     It never raises: the work is done, and the sweep finds what the queue was not told.
     """
-    endpoint_ids = session.info.pop(DUE_ENDPOINTS, None)
-    if not endpoint_ids or time.monotonic() < current_app.extensions.get("announcements_resume_at", 0.0):
+    endpoint_ids = session.info.pop(DUE_ENDPOINTS, ())
+    organization_ids = session.info.pop(DUE_APPLICATIONS, ())
+    if not (endpoint_ids or organization_ids) or time.monotonic() < current_app.extensions.get(
+        "announcements_resume_at", 0.0
+    ):
         return
     try:
-        announce(sorted(endpoint_ids))
+        if endpoint_ids:
+            announce(sorted(endpoint_ids))
+        if organization_ids:
+            announce_applications(sorted(organization_ids))
     except RedisError as error:
         current_app.extensions["announcements_resume_at"] = time.monotonic() + QUIET_SECONDS
-        log.warning("the queue cannot be told of due deliveries (%s); the sweep will find them", error)
+        log.warning("the queue cannot be told of what is due (%s); the sweep will find them", error)
 
 
 def announce(endpoint_ids: Iterable[str], *, trust_marks: bool = True) -> int:
@@ -71,16 +80,24 @@ def announce(endpoint_ids: Iterable[str], *, trust_marks: bool = True) -> int:
     :param trust_marks: Whether a mark is believed. Where the queue is empty it is a remnant.
     :raises RedisError: When Redis does not answer.
     """
+    return _enqueue(deliver_to, MARK, list(endpoint_ids), trust_marks=trust_marks)
+
+
+def announce_applications(organization_ids: Iterable[str], *, trust_marks: bool = True) -> int:
+    """Queue a job for the mapping of each organization that none is waiting for; as ``announce`` does."""
+    return _enqueue(apply_mapping_of, APPLICATION_MARK, list(organization_ids), trust_marks=trust_marks)
+
+
+def _enqueue(job: Callable[[str], None], mark: str, ids: Sequence[str], *, trust_marks: bool) -> int:
     queue: Queue = current_app.extensions["queue"]
-    ids = list(endpoint_ids)
     with queue.connection.pipeline(transaction=False) as pipeline:
-        for endpoint_id in ids:
-            pipeline.set(MARK + endpoint_id, "1", nx=trust_marks, ex=MARK_SECONDS)
+        for name in ids:
+            pipeline.set(mark + name, "1", nx=trust_marks, ex=MARK_SECONDS)
         marked = pipeline.execute()
-    unannounced = [endpoint_id for endpoint_id, is_new in zip(ids, marked, strict=True) if is_new]
-    for endpoint_id in unannounced:
-        # No time limit: a drain has its own. A failed job is soon of no interest: the sweep starts another one.
-        queue.enqueue(deliver_to, endpoint_id, job_timeout=-1, result_ttl=0, failure_ttl=3600)
+    unannounced = [name for name, is_new in zip(ids, marked, strict=True) if is_new]
+    for name in unannounced:
+        # No time limit: a job has its own. A failed job is soon of no interest: the sweep starts another one.
+        queue.enqueue(job, name, job_timeout=-1, result_ttl=0, failure_ttl=3600)
     return len(unannounced)
 
 
@@ -114,7 +131,18 @@ def deliver_to(endpoint_id: str) -> None:
     if drains is None:
         drain(endpoint_id)
     else:
-        drains.start(endpoint_id)
+        drains.start(endpoint_id, lambda: drain(endpoint_id, drains.stopping.is_set))
+
+
+def apply_mapping_of(organization_id: str) -> None:
+    """Apply an organization's mapping to everybody. In a worker a thread does it, so that no delivery waits for it."""
+    with suppress(RedisError):
+        current_app.extensions["queue"].connection.delete(APPLICATION_MARK + organization_id)
+    drains: Drains | None = current_app.extensions.get("drains")
+    if drains is None:
+        apply_to_everybody(db, organization_id)
+    else:
+        drains.start(organization_id, lambda: apply_to_everybody(db, organization_id, drains.stopping.is_set))
 
 
 def drain(endpoint_id: str, stopping: Callable[[], bool] = lambda: False) -> int:
@@ -131,7 +159,7 @@ def drain(endpoint_id: str, stopping: Callable[[], bool] = lambda: False) -> int
 
 
 class Drains:
-    """The drains of one worker process: a limited number of threads, each in an application context of its own."""
+    """What one worker process does: a limited number of threads, each in an application context of its own."""
 
     def __init__(self, app: Flask, places: int = DRAINS_PER_WORKER) -> None:
         self.app = app
@@ -139,22 +167,22 @@ class Drains:
         self._places = threading.Semaphore(places)
         self._threads = ThreadPoolExecutor(places, thread_name_prefix="webhook drain")
 
-    def start(self, endpoint_id: str) -> None:
-        """Begin a drain; wait while all places are taken."""
+    def start(self, name: str, work: Callable[[], int]) -> None:
+        """Begin some work, which ends soon after ``stopping`` is set; wait while all places are taken."""
         self._places.acquire()
         try:
-            self._threads.submit(self._run, endpoint_id)
+            self._threads.submit(self._run, name, work)
         except BaseException:
             self._places.release()
             raise
 
-    def _run(self, endpoint_id: str) -> None:
+    def _run(self, name: str, work: Callable[[], int]) -> None:
         try:
             with self.app.app_context():
-                drain(endpoint_id, self.stopping.is_set)
+                work()
         except Exception:
-            # What was not recorded is still due; the claim runs out, and the sweep starts another drain.
-            log.exception("sending to %s was broken off", endpoint_id)
+            # What was not recorded is still due; the claim runs out, and the sweep starts the work again.
+            log.exception("the work for %s was broken off", name)
             DRAINS_BROKEN_OFF.inc()
         finally:
             self._places.release()
@@ -227,7 +255,7 @@ def _worker_connection(app: Flask) -> Redis:
 
 
 def sweep_once() -> int:
-    """Queue a job for every endpoint that something is due for, and return for how many.
+    """Queue a job for every endpoint that something is due for and every unfinished mapping; return how many.
 
     Retries come due by the clock alone, and what a crash left behind has no
     other hint: this finds both.
@@ -236,11 +264,14 @@ def sweep_once() -> int:
     :raises SQLAlchemyError: When the database does not.
     """
     with db.reading() as session:
-        endpoint_ids = due_endpoints(session)
+        endpoint_ids, organization_ids = due_endpoints(session), due_applications(session)
     queue: Queue = current_app.extensions["queue"]
-    announced = announce(endpoint_ids, trust_marks=not queue.is_empty()) if endpoint_ids else 0
+    trust_marks = not queue.is_empty()
+    queued = announce(endpoint_ids, trust_marks=trust_marks) if endpoint_ids else 0
+    if organization_ids:
+        queued += announce_applications(organization_ids, trust_marks=trust_marks)
     queue.connection.set(SWEPT_AT, str(time.time()))
-    return announced
+    return queued
 
 
 def last_swept_at() -> float | None:

@@ -101,6 +101,8 @@ class User(Base):
     first_name: Mapped[str | None]
     last_name: Mapped[str | None]
     public_metadata: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    # The places in it (``a.b``) that the managing directory has written, so that those it gives up can be removed.
+    directory_metadata_paths: Mapped[list[str]] = mapped_column(default=list, server_default=text("'[]'"))
     active: Mapped[bool] = mapped_column(default=True)
     managed_by_organization_id: Mapped[str | None] = mapped_column(ForeignKey("organizations.id"))
     created_at: Mapped[int] = mapped_column(default=now_ms)
@@ -230,6 +232,45 @@ class AttributeMapping(Base):
     updated_at: Mapped[int] = mapped_column(default=now_ms)
 
 
+class MappingApplication(Base):
+    """One version of an attribute mapping on its way to everybody in the directory.
+
+    ``state`` is ``pending``, ``running``, ``done``, ``failed`` or ``superseded``.
+    Whoever is up to ``cursor``, the id of a user, has been looked at. The worker
+    ``claimed_by`` alone goes on until ``claimed_until``. ``notes`` are the
+    warnings, each with how many people it is about and the first of them.
+    """
+
+    __tablename__ = "mapping_applications"
+    __table_args__ = (
+        # What is to be done, in whatever organization.
+        Index(
+            "ix_mapping_applications_unfinished",
+            "organization_id",
+            "claimed_until",
+            sqlite_where=text("state IN ('pending', 'running')"),
+            postgresql_where=text("state IN ('pending', 'running')"),
+        ),
+    )
+
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True)
+    state: Mapped[str] = mapped_column(String(16), default="pending")
+    total: Mapped[int]
+    examined: Mapped[int] = mapped_column(default=0)
+    changed: Mapped[int] = mapped_column(default=0)
+    warned: Mapped[int] = mapped_column(default=0)
+    notes: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    cursor: Mapped[str | None]
+    error: Mapped[str | None]
+    claimed_by: Mapped[str | None]
+    claimed_until: Mapped[int | None]
+    created_at: Mapped[int] = mapped_column(default=now_ms)
+    started_at: Mapped[int | None]
+    updated_at: Mapped[int] = mapped_column(default=now_ms)
+    finished_at: Mapped[int | None]
+
+
 class DirectoryUser(Base):
     """A SCIM User of one organization. Its id is the id of the user; ``deleted_at`` makes it a tombstone.
 
@@ -270,6 +311,8 @@ class DirectoryUser(Base):
         # What filters look up. The id keeps what they find in the order of a list.
         Index(None, "organization_id", "display_name_key", "user_id"),
         Index(None, "organization_id", "shown_active", "user_id"),
+        # Which other directories have a person.
+        Index(None, "user_id"),
     )
 
     organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"), primary_key=True)

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from directory.sizes import Oversize, plain_copy, text_bytes
+from directory.sizes import MAX_INTEGER_BITS, Oversize, plain_copy, text_bytes
 from directory.syntax import SyntaxProblem, closest
 
 PROFILE_FIELDS = ("email_address", "username", "first_name", "last_name", "external_id", "active")
 ORGANIZATION_ROLE = "organization_role"
 PUBLIC_METADATA = "public_metadata"
+ALLOWED = (*PROFILE_FIELDS, ORGANIZATION_ROLE, f"{PUBLIC_METADATA}.<key>")
 
 MAX_TEXT_BYTES = 4096
 MAX_EMAIL_LENGTH = 254  # RFC 5321 section 4.5.3.1, erratum 1690
@@ -88,8 +89,8 @@ def parse_destination(text: str) -> Destination:
         )
         raise SyntaxProblem(reason, column=len(PUBLIC_METADATA) + 2)
     suggestion = suggest_destination(text)
-    hint = f" Did you mean {suggestion!r}?" if suggestion else ""
-    raise SyntaxProblem(f"There is no destination {text!r}.{hint}", column=1, suggestion=suggestion)
+    hint = f"Did you mean {suggestion!r}?" if suggestion else f"There are: {', '.join(ALLOWED)}."
+    raise SyntaxProblem(f"There is no destination {text!r}. {hint}", column=1, suggestion=suggestion)
 
 
 def suggest_destination(text: str) -> str | None:
@@ -100,8 +101,11 @@ def suggest_destination(text: str) -> str | None:
     if not dot:
         found = closest(word, names, NICKNAMES)
         return f"{PUBLIC_METADATA}.<key>" if found == PUBLIC_METADATA else found
-    if find_destination(f"{PUBLIC_METADATA}.{rest}") and head.endswith("data"):
+    in_metadata = find_destination(f"{PUBLIC_METADATA}.{rest}") is not None
+    if in_metadata and (head.endswith("data") or closest(head, (PUBLIC_METADATA,)) is not None):
         return f"{PUBLIC_METADATA}.{rest}"
+    if head in ("user", "profile") and "." not in rest:  # as the profile is called in IdPs
+        return closest(rest, names, NICKNAMES) or (f"{PUBLIC_METADATA}.{rest}" if in_metadata else None)
     return None
 
 
@@ -130,10 +134,9 @@ def as_text(value: Any) -> str | None:
 def _number_text(value: int | float) -> str:
     if isinstance(value, float) and not math.isfinite(value):
         raise Unusable("the value is no finite number")
-    try:
-        return str(value)
-    except ValueError as error:  # CPython writes no number of more than 4,300 digits
-        raise Unusable("the number is too long") from error
+    if isinstance(value, int) and value.bit_length() > MAX_INTEGER_BITS:
+        raise Unusable("the number is too long")
+    return str(value)
 
 
 def is_email_address(text: str) -> bool:

@@ -7,6 +7,7 @@ later. Sizes are checked before and after every filter (see ``liquid_filters.py`
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,13 +20,11 @@ from liquid.builtin.expressions.filtered import Filter
 from liquid.builtin.expressions.primitive import FalseLiteral, FloatLiteral, IntegerLiteral, StringLiteral, TrueLiteral
 from liquid.builtin.illegal import Illegal
 from liquid.builtin.output import Output, OutputNode
-from liquid.context import RenderContext
 from liquid.exceptions import LiquidError
 from liquid.expression import Expression as LiquidExpression
-from liquid.template import BoundTemplate
 
-from directory.liquid_filters import FILTERS, NICKNAMES, as_result, text_of
-from directory.sizes import text_bytes
+from directory.liquid_filters import FILTERS, MAX_INPUT_BYTES, NICKNAMES, as_result, text_of
+from directory.sizes import Oversize, plain_copy, text_bytes
 from directory.syntax import SyntaxProblem, closest
 
 MAX_TEMPLATE_BYTES = 1024
@@ -51,35 +50,84 @@ class _OutputOnly(Environment):
 _ENVIRONMENT = _OutputOnly()
 
 
+Operand = Callable[[Any], Any]
+Call = Callable[[Any, Any], Any]
+Spend = Callable[[int], None]
+
+
+def _nothing(_units: int) -> None:
+    """Count no work."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Output:
+    """One ``{{ … }}``: where it starts, and the filters one after another.
+
+    ``absent`` is the position of the first ``default``, from which it goes on
+    where there is no value; None where there is no ``default``, or the
+    expression does not start with the value.
+    """
+
+    start: Operand
+    calls: tuple[Call, ...]
+    absent: int | None
+
+    def evaluate(self, value: Any, spend: Spend) -> Any:
+        """Return what the filters make of a value, counting the work by the size of the texts."""
+        start = self.start(value)
+        if start.__class__ is str and len(start) > 64:
+            spend(min(len(start), MAX_INPUT_BYTES) >> 4)
+        return self._apply(start, self.calls, value, spend)
+
+    def without_value(self) -> Any:
+        """Return what is there instead of a value. Nothing stays nothing until there is a ``default``."""
+        if self.absent is None:
+            return self.evaluate(None, _nothing)
+        return self._apply(None, self.calls[self.absent :], None, _nothing)
+
+    @staticmethod
+    def _apply(result: Any, calls: tuple[Call, ...], value: Any, spend: Spend) -> Any:
+        for call in calls:
+            result = call(result, value)
+            if result.__class__ is list:
+                spend(len(result))
+            elif result.__class__ is str and len(result) > 64:
+                spend(len(result) >> 4)
+        return result
+
+
 @dataclass(frozen=True)
 class Expression:
     """A checked expression. ``has_default`` tells whether it says what to do without a value."""
 
     text: str
     has_default: bool
-    template: BoundTemplate
+    parts: tuple[_Output | str, ...]
+    cost: int
 
-    def evaluate(self, value: Any) -> Any:
+    def evaluate(self, value: Any, spend: Spend = _nothing) -> Any:
         """Return what the expression makes of a value.
 
         An expression alone gives its result as it is: text, number, boolean,
         list, or None. With text around it, or beside another one, it gives text.
+        ``spend`` is told the units of work (see ``reading.py``).
 
         :raises FilterProblem: When a filter cannot work on the value, or
             something becomes too large.
         """
-        context = RenderContext(self.template, globals={VARIABLE: value})
-        nodes = self.template.nodes
-        if len(nodes) == 1:
-            return as_result(_evaluate(nodes[0], context))
-        return as_result("".join(text_of(_evaluate(node, context)) for node in nodes))
+        spend(self.cost)
+        if len(self.parts) == 1:
+            return as_result(_evaluated(self.parts[0], value, spend))
+        return as_result("".join(text_of(_evaluated(part, value, spend)) for part in self.parts))
+
+    def without_value(self) -> Any:
+        """Return what the expression gives where there is no value, like ``evaluate``."""
+        parts = [part if isinstance(part, str) else part.without_value() for part in self.parts]
+        return as_result(parts[0] if len(parts) == 1 else "".join(map(text_of, parts)))
 
 
-def _evaluate(node: Node, context: RenderContext) -> Any:
-    if isinstance(node, OutputNode):
-        return node.expression.evaluate(context)
-    assert isinstance(node, ContentNode)
-    return node.text
+def _evaluated(part: _Output | str, value: Any, spend: Spend) -> Any:
+    return part if isinstance(part, str) else part.evaluate(value, spend)
 
 
 def parse_expression(text: str) -> Expression:
@@ -93,11 +141,15 @@ def parse_expression(text: str) -> Expression:
         template = _ENVIRONMENT.from_string(text)
     except LiquidError as error:
         raise _unparsable(error, text) from error
-    filters = [used for node in template.nodes for used in _checked_filters(node)]
+    for node in template.nodes:
+        _check_node(node)
+    filters = [used for node in template.nodes for used in _filters(node)]
     if len(filters) > MAX_FILTERS:
         reason = f"There are more than {MAX_FILTERS} filters."
         raise SyntaxProblem(reason, column=filters[MAX_FILTERS].token.start_index + 1)
-    return Expression(text, any(used.name == "default" for used in filters), template)
+    parts = tuple(_compiled(node) for node in template.nodes)
+    has_default = any(isinstance(part, _Output) and part.absent is not None for part in parts)
+    return Expression(text, has_default, parts, cost=len(parts) + len(filters))
 
 
 def _check_outline(text: str) -> None:
@@ -123,18 +175,21 @@ def _unparsable(error: LiquidError, text: str) -> SyntaxProblem:
     return SyntaxProblem(f"The Liquid expression does not parse: {error.message}.", column=column)
 
 
-def _checked_filters(node: Node) -> list[Filter]:
-    """Return the filters of a node, after checking all that it uses."""
+def _check_node(node: Node) -> None:
     if isinstance(node, ContentNode):
-        return []
+        return
     expression = node.expression if isinstance(node, OutputNode) else None
     if not isinstance(expression, FilteredExpression):
         raise SyntaxProblem("Only expressions {{ … }} can be used here.", column=node.token.start_index + 1)
     _check_operand(expression.left)
-    filters = expression.filters or []
-    for used in filters:
+    for used in expression.filters or []:
         _check_filter(used)
-    return filters
+
+
+def _filters(node: Node) -> list[Filter]:
+    """Return the filters of a checked node."""
+    expression = node.expression if isinstance(node, OutputNode) else None
+    return list(expression.filters or []) if isinstance(expression, FilteredExpression) else []
 
 
 def _check_filter(used: Filter) -> None:
@@ -158,9 +213,14 @@ def _check_filter(used: Filter) -> None:
 def _check_operand(operand: LiquidExpression) -> None:
     column = operand.token.start_index + 1
     if isinstance(operand, _LITERALS):
+        try:
+            plain_copy(_constant(operand), MAX_TEMPLATE_BYTES)
+        except Oversize as error:
+            raise SyntaxProblem("This number is too large.", column=column) from error
         return
     if not isinstance(operand, Path):
-        raise SyntaxProblem(f"{str(operand)!r} cannot be used here, only value, texts and numbers.", column=column)
+        written = str(operand) or operand.token.value
+        raise SyntaxProblem(f"{written!r} cannot be used here, only value, texts and numbers.", column=column)
     name, *rest = operand.path
     if name != VARIABLE:
         reason = f"There is no {str(operand)!r} here. What stands at the path is called {VARIABLE!r}."
@@ -168,3 +228,63 @@ def _check_operand(operand: LiquidExpression) -> None:
     for segment in rest:
         if isinstance(segment, Path) or (isinstance(segment, str) and segment.startswith("_")):
             raise SyntaxProblem(f"{str(operand)!r} cannot be read.", column=column)
+
+
+# -- From what Liquid parsed to functions ----------------------------------------------
+
+
+def _compiled(node: Node) -> _Output | str:
+    """Return a checked node as plain functions, so that nothing of Liquid runs for a person."""
+    if isinstance(node, ContentNode):
+        return str(node.text)
+    assert isinstance(node, OutputNode)
+    assert isinstance(node.expression, FilteredExpression)
+    left, filters = node.expression.left, _filters(node)
+    positions = [position for position, used in enumerate(filters) if used.name == "default"]
+    absent = positions[0] if positions and isinstance(left, Path) else None
+    return _Output(_operand(left), tuple(_call(used) for used in filters), absent)
+
+
+def _operand(operand: LiquidExpression) -> Operand:
+    if not isinstance(operand, Path):
+        constant = _constant(operand)
+        return lambda _: constant
+    segments = operand.path[1:]
+    if not segments:
+        return lambda value: value
+
+    def read(value: Any) -> Any:
+        for segment in segments:
+            value = _item(value, segment)
+        return value
+
+    return read
+
+
+def _constant(operand: LiquidExpression) -> Any:
+    return None if isinstance(operand, Nil) else getattr(operand, "value", None)
+
+
+def _item(value: Any, segment: Any) -> Any:
+    """Return an item of plain data: an attribute, an element, or a ``size``, ``first``, ``last`` of Liquid; or None."""
+    if isinstance(value, dict):
+        return value[segment] if segment in value else len(value) if segment == "size" else None
+    if segment == "size" and isinstance(value, str | list):
+        return len(value)
+    if isinstance(value, list):
+        index = {"first": 0, "last": -1}.get(segment, segment)
+        return value[index] if isinstance(index, int) and -len(value) <= index < len(value) else None
+    return None
+
+
+def _call(used: Filter) -> Call:
+    apply = FILTERS[used.name].apply
+    named = {argument.name: argument.value for argument in used.args if isinstance(argument, KeywordArgument)}
+    plain = [argument.value for argument in used.args if not isinstance(argument, KeywordArgument)]
+    if any(isinstance(operand, Path) for operand in (*plain, *named.values())):
+        operands, options = [_operand(operand) for operand in plain], {n: _operand(o) for n, o in named.items()}
+        return lambda result, value: apply(
+            result, *(read(value) for read in operands), **{name: read(value) for name, read in options.items()}
+        )
+    arguments, constants = [_constant(operand) for operand in plain], {n: _constant(o) for n, o in named.items()}
+    return lambda result, _: apply(result, *arguments, **constants)

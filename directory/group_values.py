@@ -1,13 +1,17 @@
 """The groups of a person as an attribute mapping sees them under ``groups``."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from folding import fold
 
 GroupValue = dict[str, Any]
 
+# As many as a path looks at. Only pushed groups may be more.
+MAX_SENT = 1000
 
-def with_groups(resource: dict[str, Any], pushed: list[GroupValue]) -> dict[str, Any]:
+
+def with_groups(resource: dict[str, Any], pushed: Sequence[GroupValue]) -> dict[str, Any]:
     """Return a resource whose ``groups`` are those of its body, then the pushed groups, each once.
 
     An element of the body that stands for a pushed group, by id, external id or
@@ -15,10 +19,10 @@ def with_groups(resource: dict[str, Any], pushed: list[GroupValue]) -> dict[str,
     """
     own = next((value for name, value in resource.items() if name.lower() == "groups"), None)
     others = {name: value for name, value in resource.items() if name.lower() != "groups"}
-    return {**others, "groups": _merged(_as_list(own), pushed) if own else pushed}
+    return {**others, "groups": _merged(_as_list(own), pushed) if own else list(pushed)}
 
 
-def _merged(own: list[Any], pushed: list[GroupValue]) -> list[GroupValue]:
+def _merged(own: list[Any], pushed: Sequence[GroupValue]) -> list[GroupValue]:
     by_name = _by_every_name(pushed)
     merged: list[GroupValue] = []
     seen: set[int] = set()
@@ -36,7 +40,7 @@ def _merged(own: list[Any], pushed: list[GroupValue]) -> list[GroupValue]:
 def _as_list(value: Any) -> list[Any]:
     if value is None:
         return []
-    return value if isinstance(value, list) else [value]
+    return value[:MAX_SENT] if isinstance(value, list) else [value]
 
 
 def _group_value(element: Any) -> GroupValue | None:
@@ -50,7 +54,7 @@ def _group_value(element: Any) -> GroupValue | None:
     return element
 
 
-def _by_every_name(pushed: list[GroupValue]) -> dict[str, GroupValue]:
+def _by_every_name(pushed: Sequence[GroupValue]) -> dict[str, GroupValue]:
     """Return the pushed groups by all that a body may call them; ids come before names, the first of a name wins."""
     found: dict[str, GroupValue] = {}
     for key in ("id", "externalId", "value"):

@@ -65,7 +65,8 @@ def change_group(
     joined, left = change_members(session, directory, group_id, members)
     if not joined and not left and dump(resource.document) == group.document:
         return group
-    renamed = group.display_name != resource.display_name
+    before_name, after_name = (group.display_name, group.external_id), (resource.display_name, resource.external_id)
+    renamed = before_name != after_name  # a mapping may know a group by either
     group.version += 1
     group.last_modified_at = now_ms()
     _write_group(group, resource)

@@ -13,11 +13,11 @@ from clock import now_ms
 from directory.directories import Directory, find_connection_id
 from directory.group_events import record_departures
 from directory.group_membership import groups_of, leave_all_groups
-from directory.linking import find_or_make_user, lock_user, take_over_management
+from directory.linking import find_or_make_user, lock_user
 from directory.mapping import Mapped
 from directory.mappings import load_mapping
 from directory.memberships import admit, count_admins, find_any_membership, let_go, lost_last_admin
-from directory.profiles import Changes, write_profile
+from directory.profiles import Changes, take_over_management, write_profile
 from directory.resources import EmailKey, UserResource, dump, fold_document
 from directory.roles import follow_mapping
 from errors import Conflict, NotFound, VersionMismatch
@@ -47,7 +47,7 @@ def create_directory_user(session: Session, directory: Directory, resource: User
     # Whoever is new here was locked, or made, a moment ago.
     user = lock_user(session, row.user_id) if row.version > 1 else session.get_one(User, row.user_id)
     if row.active:
-        _provision(session, directory, user, mapped)
+        provision(session, directory, user, mapped)
     else:
         write_profile(session, directory, user, mapped, active=False)
         session.flush()
@@ -153,9 +153,9 @@ def change_directory_user(
     _write_row(session, row, resource, mapped)
     if was_active and not row.active:
         write_profile(session, directory, user, mapped, active=True)
-        _deprovision(session, directory, user, mapped)
+        deprovision(session, directory, user, mapped)
     elif row.active and not was_active:
-        _provision(session, directory, user, mapped)
+        provision(session, directory, user, mapped)
     else:
         changes = follow_directory(session, directory, user, mapped, active=row.active)
         if changes or not is_same:
@@ -195,7 +195,7 @@ def delete_directory_user(
     row.version += 1
     session.flush()
     if was_active:
-        _deprovision(session, directory, user)
+        deprovision(session, directory, user)
     record_departures(session, directory, user_id, left)
 
 
@@ -268,14 +268,16 @@ def _forget_emails(session: Session, row: DirectoryUser, keys: tuple[EmailKey, .
     return True
 
 
-def _provision(session: Session, directory: Directory, user: User, mapped: Mapped) -> None:
+def provision(session: Session, directory: Directory, user: User, mapped: Mapped) -> None:
+    """Make an active directory user a member, with the profile and the role that the mapping gives."""
     take_over_management(session, directory, user)
     write_profile(session, directory, user, mapped, active=True)
     admit(session, directory, user, mapped)
     _record(session, directory, "scimUser.provisioned", user, mapped)
 
 
-def _deprovision(session: Session, directory: Directory, user: User, mapped: Mapped | None = None) -> None:
+def deprovision(session: Session, directory: Directory, user: User, mapped: Mapped | None = None) -> None:
+    """End the membership and the sessions of somebody who is no active directory user any more."""
     let_go(session, directory, user)
     _record(session, directory, "scimUser.deprovisioned", user, mapped)
     if lost_last_admin(session, directory.organization_id, user.id):
@@ -309,15 +311,22 @@ def _record(
 def event_data(
     session: Session, directory: Directory, user: User, mapped: Mapped | None, **more: Any
 ) -> dict[str, Any]:
-    """Return the data of an event about a person, all that a handler needs to act without asking back.
+    """Return the data of an event about a person, all that a handler needs to act without asking back."""
+    return person_data(directory.organization_id, find_connection_id(session, directory), user, mapped, **more)
+
+
+def person_data(
+    organization_id: str, connection_id: str | None, user: User, mapped: Mapped | None, **more: Any
+) -> dict[str, Any]:
+    """Return the data of an event about a person whose directory is of a known enterprise connection.
 
     Of somebody whom another organization manages it tells what this directory
     says, ``mapped``, and not what the other one does.
     """
     said = {} if mapped is None else {**mapped.fields, "public_metadata": mapped.public_metadata}
     return {
-        "user": user_object(user, seen_by=directory.organization_id, said=said),
-        "enterprise_connection_id": find_connection_id(session, directory),
-        "organization_id": directory.organization_id,
+        "user": user_object(user, seen_by=organization_id, said=said),
+        "enterprise_connection_id": connection_id,
+        "organization_id": organization_id,
         **more,
     }

@@ -69,22 +69,6 @@ def is_claimed_elsewhere(session: Session, user_id: str, organization_id: str) -
     return is_member_elsewhere(session, user_id, organization_id) or bool(session.scalar(in_directory))
 
 
-def take_over_management(session: Session, directory: Directory, user: User) -> None:
-    """Make this directory the one that manages a person, when no other organization has the person any more.
-
-    So somebody invited by hand, or left behind by a former organization, is
-    managed by the directory that has them; and never while others do. What the
-    former directory said of the person stays its own secret.
-    """
-    if user.managed_by_organization_id == directory.organization_id:
-        return
-    if is_claimed_elsewhere(session, user.id, directory.organization_id):
-        return
-    if user.managed_by_organization_id is not None:
-        user.external_id, user.username, user.public_metadata = None, None, {}
-    user.managed_by_organization_id = directory.organization_id
-
-
 def lock_user(session: Session, user_id: str) -> User:
     """Return a person whose row is held until the end of the transaction, as it is now.
 
@@ -92,8 +76,3 @@ def lock_user(session: Session, user_id: str) -> User:
     first, so that two requests about one person follow each other.
     """
     return session.get_one(User, user_id, with_for_update={"key_share": True}, populate_existing=True)
-
-
-def may_write_profile(directory: Directory, user: User) -> bool:
-    """Tell whether a directory may write a person's names, e-mail address and metadata."""
-    return user.managed_by_organization_id == directory.organization_id

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
-from liquid.undefined import Undefined
-
 from directory.sizes import MAX_INTEGER_BITS, Oversize, plain_copy, text_bytes
 
 MAX_INPUT_BYTES = 4096
@@ -49,7 +47,7 @@ def text_of(value: Any) -> str:
     """
     if isinstance(value, dict):
         value = value.get("value", value)
-    if value is None or isinstance(value, Undefined):
+    if value is None:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -63,14 +61,14 @@ def text_of(value: Any) -> str:
 
 
 def as_result(value: Any) -> Any:
-    """Return a copy of the result of a filter or an expression, None for what does not exist.
+    """Return a copy of the result of a filter or an expression.
 
     :raises FilterProblem: When it is larger than ``MAX_RESULT_BYTES``, or no plain data.
     """
     if isinstance(value, str) and len(value) * 4 <= MAX_RESULT_BYTES:
         return value
     try:
-        return None if isinstance(value, Undefined) else plain_copy(value, MAX_RESULT_BYTES)
+        return plain_copy(value, MAX_RESULT_BYTES)
     except Oversize as error:
         raise FilterProblem(f"what the expression makes of the value {error}") from error
 
@@ -126,7 +124,7 @@ def _last(value: Any) -> Any:
 def _end_of(value: Any, index: int, name: str) -> Any:
     if isinstance(value, list):
         return value[index] if value else None
-    if value is None or isinstance(value, Undefined):
+    if value is None:
         return None
     raise FilterProblem(f"'{name}' needs a list, and the value is none: split it before")
 
@@ -155,7 +153,7 @@ def _default(value: Any, fallback: Any = "", *, allow_false: Any = False) -> Any
     """Return the fallback for nothing, false, and an empty text, list or object."""
     if value is False:
         return value if allow_false is True else fallback
-    absent = value is None or isinstance(value, Undefined) or value in ("", [], {})
+    absent = value is None or value in ("", [], {})
     return fallback if absent else value
 
 

@@ -8,59 +8,36 @@ fail or run long.
 
 import json
 import logging
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
-from directory.destinations import Destination, Unusable
+from directory.destinations import ORGANIZATION_ROLE, PROFILE_FIELDS, Destination
+from directory.evaluation import Evaluation, Mapped, Plan
+from directory.explanation import Explanation, Step, explain_evaluation
 from directory.group_values import with_groups
-from directory.liquid_filters import FilterProblem
 from directory.mapping_rules import DEFAULT_PATHS, Rule, default_rules, parse_value
-from directory.paths import AttributePath, parse_path
+from directory.paths import PRIMARY_EMAIL, AttributePath, check_spelling, parse_path
 from directory.syntax import SyntaxProblem
 from errors import DomainError, InvalidInput
 
 log = logging.getLogger(__name__)
 
+__all__ = ["Explanation", "Mapped", "Mapping", "Step", "compile_mapping", "compile_stored_mapping"]
+
 # Bounds of an override.
 MAX_ENTRIES = 100
 MAX_VALUES = 20
 MAX_OVERRIDE_CHARACTERS = 32 * 1024
-COMPILED_MAPPINGS_KEPT = 128
-
-# Bounds of one evaluation, that is for one person.
-MAX_EXPRESSION_RUNS = 1000
-MAX_METADATA_CHARACTERS = 64 * 1024
-MAX_WARNINGS = 20
-
-
-@dataclass(frozen=True)
-class Mapped:
-    """What a mapping makes of one person's resource.
-
-    ``fields`` has a key for each profile field that the mapping decides: None
-    means that the directory has no value, a missing key that nothing is to be
-    changed. ``metadata_paths`` (``a.b``) are the places below
-    ``public_metadata`` that the mapping decides: what stands there, and not in
-    this ``public_metadata``, is to go. ``role_candidates`` are in the order
-    found, each once. ``warnings`` are sentences for the IT admin, without
-    personal data.
-    """
-
-    fields: dict[str, Any] = field(default_factory=dict)
-    public_metadata: dict[str, Any] = field(default_factory=dict)
-    metadata_paths: list[str] = field(default_factory=list)
-    role_candidates: list[str] = field(default_factory=list)
-    maps_role: bool = False
-    warnings: list[str] = field(default_factory=list)
+COMPILED_MAPPINGS_KEPT = 1024
 
 
 @dataclass(frozen=True)
 class Mapping:
     """A checked mapping: for each destination the rules that may fill it, the first that gives a value wins."""
 
-    plan: tuple[tuple[Destination, tuple[Rule, ...]], ...]
+    plan: Plan
 
     @cached_property
     def maps_role(self) -> bool:
@@ -77,128 +54,26 @@ class Mapping:
         """The places below ``public_metadata`` that the mapping decides, such as ``a.b``."""
         return tuple(".".join(place.metadata_keys) for place, _ in self.plan if place.metadata_keys)
 
-    def evaluate(self, document: dict[str, Any], groups: list[dict[str, Any]]) -> Mapped:
+    def evaluate(self, document: dict[str, Any], groups: Sequence[dict[str, Any]]) -> Mapped:
         """Return what the mapping makes of a stored SCIM user and the groups pushed for it, in order of joining.
 
         Never raises: what cannot be computed for this person becomes a warning,
         and its field is left out.
         """
-        return _Evaluation(self, document, groups).run()
+        return Evaluation(self._resource(document, groups), maps_role=self.maps_role).run(self.plan)
 
+    def explain(self, resource: dict[str, Any], groups: Sequence[dict[str, Any]]) -> Explanation:
+        """Return what ``evaluate`` returns for the same arguments, with the steps that led there. Never raises."""
+        return explain_evaluation(self.plan, self._resource(resource, groups), maps_role=self.maps_role)
 
-class _Failed(Exception):
-    """A destination whose value could not be computed; its text says why."""
-
-
-class _Evaluation:
-    """One evaluation: the resource it reads, and how much of its bounds is left."""
-
-    def __init__(self, mapping: Mapping, document: dict[str, Any], groups: list[dict[str, Any]]) -> None:
-        self.mapping = mapping
-        self.resource = with_groups(document, groups) if mapping.reads_groups else document
-        self.mapped = Mapped(maps_role=mapping.maps_role)
-        self.runs_left = MAX_EXPRESSION_RUNS
-        self.metadata_left = MAX_METADATA_CHARACTERS
-
-    def run(self) -> Mapped:
-        """Fill every destination, each for itself."""
-        for destination, rules in self.mapping.plan:
-            try:
-                self._fill(destination, rules)
-            except _Failed as failure:
-                done = "was not fully read" if destination.is_role else "was left as it is"
-                self._warn(f"{destination.name} {done}: {failure}.")
-            except Exception:  # a mapping that fails for one person must not stop the directory
-                log.exception("the attribute mapping failed for %s", destination.name)
-                self._warn(f"{destination.name} was left as it is: its mapping failed unexpectedly.")
-        return self.mapped
-
-    def _fill(self, destination: Destination, rules: tuple[Rule, ...]) -> None:
-        if destination.is_role:
-            self._add_candidates(rules)
-        elif destination.metadata_keys:
-            self._fill_metadata(destination, rules)
-        else:
-            value = self._value(rules)
-            # Without a word on ``active`` a person is what the resource says.
-            if value is not None or destination.name != "active":
-                self.mapped.fields[destination.name] = value
-
-    def _value(self, rules: tuple[Rule, ...]) -> Any:
-        """Return the first usable value that the rules give, or None."""
-        for rule in rules:
-            usable = self._usable(rule)
-            value = list(usable) if rule.path.takes_all and rule.destination.metadata_keys else next(usable, None)
-            if value not in (None, []):
-                return value
-        return None
-
-    def _fill_metadata(self, destination: Destination, rules: tuple[Rule, ...]) -> None:
-        value = self._value(rules)
-        if value is not None:
-            self.metadata_left -= len(json.dumps(value, ensure_ascii=False))
-            if self.metadata_left < 0:
-                raise _Failed("there is no more room in public_metadata")
-            inner = self.mapped.public_metadata
-            *outer, last = destination.metadata_keys
-            for key in outer:
-                inner = inner.setdefault(key, {})
-            inner[last] = value
-        self.mapped.metadata_paths.append(".".join(destination.metadata_keys))
-
-    def _add_candidates(self, rules: tuple[Rule, ...]) -> None:
-        """Collect the candidates of all rules; what was found before one fails still counts."""
-        candidates: dict[str, None] = {}
-        try:
-            for rule in rules:
-                for candidate in self._usable(rule):
-                    candidates[candidate] = None
-        finally:
-            self.mapped.role_candidates.extend(candidates)
-
-    def _usable(self, rule: Rule) -> Iterator[Any]:
-        """Yield the values of a rule that its destination accepts, and note the others."""
-        for output in self._outputs(rule):
-            # A list is a list of roles; for any other destination it is one value.
-            for value in output if rule.destination.is_role and isinstance(output, list) else (output,):
-                try:
-                    usable = rule.convert(value)
-                except Unusable as problem:
-                    self._warn(f"{rule.path.text} was not used for {rule.destination.name}: {problem}.")
-                    continue
-                if usable is not None:
-                    yield usable
-
-    def _outputs(self, rule: Rule) -> Iterator[Any]:
-        """Yield what stands at the path of a rule, or what its expression makes of it.
-
-        Without anything at the path an expression is asked only if it has a
-        ``default``, so that no text is made around nothing.
-        """
-        found: list[Any] = rule.find(self.resource)
-        if rule.expression is None:
-            yield from found
-            return
-        for value in found or ([None] if rule.expression.has_default else []):
-            self.runs_left -= 1
-            if self.runs_left < 0:
-                raise _Failed(f"there are more than {MAX_EXPRESSION_RUNS} values to evaluate expressions for")
-            try:
-                yield rule.expression.evaluate(value)
-            except FilterProblem as problem:
-                if not rule.destination.is_role:
-                    raise _Failed(f"in the expression of {rule.path.text} {problem}") from problem
-                self._warn(f"No role came from {rule.path.text}: {problem}.")
-
-    def _warn(self, sentence: str) -> None:
-        if sentence not in self.mapped.warnings and len(self.mapped.warnings) < MAX_WARNINGS:
-            self.mapped.warnings.append(sentence)
+    def _resource(self, document: dict[str, Any], groups: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        return with_groups(document, groups) if self.reads_groups else document
 
 
 # -- Reading an override -------------------------------------------------------------
 
 
-def compile_mapping(override: dict[str, Any]) -> Mapping:
+def compile_mapping(override: Any) -> Mapping:
     """Return the defaults with an override on top. Equal overrides are compiled once.
 
     :raises InvalidInput: With every problem of the override. Each has the code
@@ -212,22 +87,40 @@ def compile_mapping(override: dict[str, Any]) -> Mapping:
         raise InvalidInput([_problem("The mapping is no JSON object.")]) from error
     if len(text) > MAX_OVERRIDE_CHARACTERS:
         raise InvalidInput([_problem(f"The mapping is longer than {MAX_OVERRIDE_CHARACTERS} characters of JSON.")])
-    return _compiled(text)
+    mapping, problems = _compiled(text)
+    if problems:
+        raise InvalidInput(list(problems))
+    return mapping
+
+
+def compile_stored_mapping(override: dict[str, Any]) -> Mapping:
+    """Return the defaults with an override on top that was accepted once, without the entries that no longer work.
+
+    What a newer version refuses must not stop a directory. Equal overrides are
+    compiled once. The text itself is the key, so that no stale version and no
+    other organization's can be found there.
+    """
+    return _compiled(json.dumps(override))[0]
 
 
 @lru_cache(maxsize=COMPILED_MAPPINGS_KEPT)
-def _compiled(text: str) -> Mapping:
+def _compiled(text: str) -> tuple[Mapping, tuple[DomainError, ...]]:
     override = json.loads(text)
-    if not isinstance(override, dict):
-        raise InvalidInput([_problem("The mapping is no JSON object.")])
-    if len(override) > MAX_ENTRIES:
-        raise InvalidInput([_problem(f"The mapping has more than {MAX_ENTRIES} entries.")])
     reading = _Reading()
-    for key, value in override.items():
-        reading.read(key, value)
-    if reading.problems:
-        raise InvalidInput(reading.problems)
-    return Mapping(_plan(reading.rules))
+    if not isinstance(override, dict):
+        reading.problems.append(_problem("The mapping is no JSON object."))
+    elif len(override) > MAX_ENTRIES:
+        reading.problems.append(_problem(f"The mapping has more than {MAX_ENTRIES} entries."))
+    else:
+        for key, value in override.items():
+            reading.read(key, value)
+    for problem in reading.problems:
+        log.debug("not used of an attribute mapping: %s", problem.message)
+    return Mapping(_plan(reading.rules)), tuple(reading.problems)
+
+
+# Stands for a path that cannot be read, so that what is wrong with its values is told as well.
+_ANY_PATH = parse_path(PRIMARY_EMAIL)
 
 
 class _Reading:
@@ -251,12 +144,13 @@ class _Reading:
             if not isinstance(text, str):
                 reason = "A value is a text: a destination, or an expression. An empty list maps the path to nothing."
                 self.problems.append(_problem(reason, key=key, place="value", **position))
-            elif path is not None:
+            else:
                 self._value(key, path, text, position)
 
     def _path(self, key: str) -> AttributePath | None:
         try:
             path = parse_path(key)
+            check_spelling(path)
         except SyntaxProblem as problem:
             self.problems.append(_syntax_problem(problem, key=key, place="path"))
             return None
@@ -268,9 +162,9 @@ class _Reading:
         self.rules[path.identity] = []
         return path
 
-    def _value(self, key: str, path: AttributePath, text: str, position: dict[str, int]) -> None:
+    def _value(self, key: str, path: AttributePath | None, text: str, position: dict[str, int]) -> None:
         try:
-            rules = parse_value(path, text)
+            rules = parse_value(path or _ANY_PATH, text)
         except SyntaxProblem as problem:
             self.problems.append(_syntax_problem(problem, key=key, place="value", **position))
             return
@@ -284,7 +178,8 @@ class _Reading:
             return
         if keys:
             self.places[keys] = rules[0].destination.name
-        self.rules[path.identity].extend(rules)
+        if path is not None:
+            self.rules[path.identity].extend(rules)
 
     def _overlapping(self, keys: tuple[str, ...]) -> str | None:
         """Return the name of a place above or below one in the metadata, or None."""
@@ -295,12 +190,14 @@ class _Reading:
         return None
 
 
-def _plan(override: dict[str, list[Rule]]) -> tuple[tuple[Destination, tuple[Rule, ...]], ...]:
+def _plan(override: dict[str, list[Rule]]) -> Plan:
     """Return the rules of each destination in the order in which they are asked.
 
     What the override adds comes first, from top to bottom; then the default
     paths in their own order, so that the primary e-mail address wins over the
     user name also where the override only changes how one of them is written.
+    ``active`` comes first and the metadata last, so that no mapping is too much
+    work for what decides about access.
     """
     added = [rule for rules in override.values() for rule in rules if not rule.is_default]
     defaults = [
@@ -312,7 +209,12 @@ def _plan(override: dict[str, list[Rule]]) -> tuple[tuple[Destination, tuple[Rul
     plan: dict[Destination, list[Rule]] = {}
     for rule in added + defaults:
         plan.setdefault(rule.destination, []).append(rule)
-    return tuple((destination, tuple(rules)) for destination, rules in plan.items())
+    in_order = sorted(plan, key=_rank)
+    return tuple((destination, tuple(plan[destination])) for destination in in_order)
+
+
+def _rank(destination: Destination) -> int:
+    return ["active", *PROFILE_FIELDS, ORGANIZATION_ROLE, destination.name].index(destination.name)
 
 
 def _problem(reason: str, *, key: str | None = None, **meta: Any) -> DomainError:

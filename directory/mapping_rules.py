@@ -1,8 +1,8 @@
 """The rules of an attribute mapping: the defaults, and how one entry of an override is read."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from directory.destinations import (
     Destination,
@@ -14,7 +14,8 @@ from directory.destinations import (
     suggest_destination,
 )
 from directory.expressions import Expression, parse_expression
-from directory.paths import PRIMARY_EMAIL, AttributePath, Resource, parse_path
+from directory.paths import PRIMARY_EMAIL, AttributePath, parse_path
+from directory.reading import Reading
 from directory.syntax import SyntaxProblem, check_characters
 
 # In the order in which they are asked: the primary e-mail address wins over the user name.
@@ -37,7 +38,8 @@ Convert = Callable[[Any], Any]
 class Rule:
     """One destination of one path: where to read, what to make of it, where to write it.
 
-    ``is_default`` tells whether the destination is the default one of the path.
+    ``is_default`` tells whether the destination is the default one of the path,
+    ``source`` whether the override wrote this rule or is silent about the path.
     """
 
     path: AttributePath
@@ -45,12 +47,16 @@ class Rule:
     destination: Destination
     convert: Convert
     is_default: bool
+    source: Literal["default", "override"] = "override"
 
-    def find(self, resource: Resource) -> list[Any]:
-        """Return the values at the path, in order."""
+    def find(self, reading: Reading) -> list[Any]:
+        """Return the values at the path, in order.
+
+        :raises Exhausted: When the work of the reading is used up.
+        """
         if self.path.identity == PRIMARY_EMAIL:
-            return primary_email(resource)
-        return self.path.find(resource)
+            return primary_email(reading)
+        return self.path.find(reading)
 
 
 _EMAIL_ADDRESSES = tuple(
@@ -58,13 +64,13 @@ _EMAIL_ADDRESSES = tuple(
 )
 
 
-def primary_email(resource: Resource) -> list[Any]:
+def primary_email(reading: Reading) -> list[Any]:
     """Return the one e-mail address that counts: the primary, else the first for work, else the first.
 
     So an IdP that sends one address without marking it primary is understood.
     """
     for path in _EMAIL_ADDRESSES:
-        found = path.find(resource)
+        found = path.find(reading)
         if found:
             return found[:1]
     return []
@@ -76,7 +82,8 @@ DEFAULT_DESTINATIONS = {parse_path(text).identity: Destination(name) for text, n
 
 def default_rules(identity: str) -> list[Rule]:
     """Return the rules of a default path that no override mentions."""
-    return _rules(DEFAULT_PATHS[identity], None, DEFAULT_DESTINATIONS[identity])
+    rules = _rules(DEFAULT_PATHS[identity], None, DEFAULT_DESTINATIONS[identity])
+    return [replace(rule, source="default") for rule in rules]
 
 
 def parse_value(path: AttributePath, text: str) -> list[Rule]:

@@ -1,13 +1,24 @@
-"""The attribute mapping of a directory: read, replaced, and applied to a directory user."""
+"""The attribute mapping of a directory: read, and replaced."""
 
+import json
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from clock import now_ms
-from directory.mapping import Mapping, compile_mapping
-from models import AttributeMapping
+from directory.mapping import Mapping, compile_mapping, compile_stored_mapping
+from directory.mapping_applications import begin_application, restart_failed_application
+from models import AttributeMapping, Organization
+
+# A writer holds the organization's row lightly, so that a new mapping waits for those who go by the former one.
+OVERRIDE_FOR_WRITERS = (
+    select(AttributeMapping.mapping)
+    .select_from(Organization)
+    .outerjoin(AttributeMapping, AttributeMapping.organization_id == Organization.id)
+    .where(Organization.id == bindparam("organization"))
+    .with_for_update(read=True, key_share=True, of=Organization)
+)
 
 
 def find_mapping_override(session: Session, organization_id: str) -> AttributeMapping | None:
@@ -15,25 +26,42 @@ def find_mapping_override(session: Session, organization_id: str) -> AttributeMa
     return session.get(AttributeMapping, organization_id)
 
 
-def load_mapping(session: Session, organization_id: str) -> Mapping:
+def read_mapping(session: Session, organization_id: str) -> Mapping:
     """Return the effective mapping of an organization: the defaults under its override."""
-    query = select(AttributeMapping.mapping).where(AttributeMapping.organization_id == organization_id)
-    return compile_mapping(session.scalar(query) or {})
+    override = find_mapping_override(session, organization_id)
+    return compile_stored_mapping(override.mapping if override else {})
 
 
-def replace_mapping(session: Session, organization_id: str, mapping: dict[str, Any]) -> AttributeMapping:
-    """Replace the override of an organization; an empty one brings the defaults back.
+def load_mapping(session: Session, organization_id: str) -> Mapping:
+    """Return the effective mapping of an organization, for a transaction that writes by it.
 
-    It is used for every write of the IdP from now on.
+    It stays the mapping until that transaction ends.
+    """
+    override = session.scalar(OVERRIDE_FOR_WRITERS, {"organization": organization_id})
+    return compile_stored_mapping(override or {})
 
+
+def replace_mapping(session: Session, organization_id: str, mapping: dict[str, Any]) -> AttributeMapping | None:
+    """Replace the override of an organization, and have it applied to everybody; an empty one brings the defaults back.
+
+    It is used for every write of the IdP from now on. The mapping that is there
+    already changes nothing; where applying it failed, it is tried again.
+
+    :return: The override, or None where there never was one.
     :raises InvalidInput: When an entry cannot work; nothing is saved then.
     """
     compile_mapping(mapping)
-    override = session.get(AttributeMapping, organization_id, with_for_update=True)
+    session.get_one(Organization, organization_id, with_for_update=True)
+    override = session.get(AttributeMapping, organization_id, populate_existing=True)
+    # As text: the order of the entries means something.
+    if json.dumps(mapping) == json.dumps(override.mapping if override else {}):
+        restart_failed_application(session, organization_id)
+        return override
     if override is None:
         override = AttributeMapping(organization_id=organization_id, mapping=mapping, version=1, updated_at=now_ms())
         session.add(override)
     else:
         override.mapping, override.version, override.updated_at = mapping, override.version + 1, now_ms()
     session.flush()
+    begin_application(session, organization_id, override.version)
     return override

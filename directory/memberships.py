@@ -7,7 +7,7 @@ from clock import now_ms
 from directory.directories import Directory
 from directory.linking import is_member_elsewhere
 from directory.mapping import Mapped
-from directory.roles import first_role, follow_mapping
+from directory.roles import AskedRoles, first_role, follow_mapping
 from ids import new_id
 from models import OrganizationMembership, Role, User
 from organizations.roles import PROVISIONING_MANAGE
@@ -29,14 +29,14 @@ def admit(session: Session, directory: Directory, user: User, mapped: Mapped) ->
     now = now_ms()
     membership = find_any_membership(session, directory.organization_id, user.id)
     if membership is None:
-        role, source = first_role(session, directory, mapped)
+        first = first_role(AskedRoles(session), directory, mapped)
         membership = OrganizationMembership(
             id=new_id("orgmem"),
             organization_id=directory.organization_id,
             user=user,
-            role=role,
-            role_source=source,
-            mapped_role_key=role.key if mapped.maps_role else None,
+            role=first.role,
+            role_source=first.source,
+            mapped_role_key=first.mapped_role_key,
             created_at=now,
             updated_at=now,
         )

@@ -10,12 +10,17 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from directory.conditions import attribute_of, parse_condition
+from directory.conditions import parse_condition
+from directory.known_attributes import CORE_USER as OWN_SCHEMA
+from directory.known_attributes import Miss, find_miss
+from directory.reading import Reading
 from directory.syntax import SyntaxProblem, check_characters
 
 CORE_USER = "urn:ietf:params:scim:schemas:core:2.0:user"
 ENTERPRISE_USER = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:user"
 PRIMARY_EMAIL = "emails[primary eq true].value"
+
+OWN_ATTRIBUTE = f"{OWN_SCHEMA}:"
 
 MAX_PATH_LENGTH = 512
 MAX_STEPS = 8
@@ -26,28 +31,36 @@ _NAME = re.compile(r"[A-Za-z$][A-Za-z0-9$_-]*")
 _INDEX = re.compile(r"[0-9]{1,3}")
 _SCHEMA = re.compile(r"urn(?::[A-Za-z0-9](?:[A-Za-z0-9_-]|\.(?=[A-Za-z0-9]))*)+", re.IGNORECASE)
 
-Resource = dict[str, Any]
-Select = Callable[[list[Any]], list[Any]]
+Select = Callable[[list[Any], Reading], list[Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One attribute on the way: its lower-case name, and which of its elements are meant (None: the value as it is)."""
+    """One attribute on the way: its lower-case name, and which of its elements are meant (None: the value as it is).
+
+    ``asked`` are the attributes that a condition asks the elements for.
+    """
 
     name: str
     spelling: str
     select: Select | None
+    asked: tuple[str, ...] = ()
 
-    def apply(self, values: list[Any]) -> list[Any]:
+    def apply(self, values: list[Any], reading: Reading) -> list[Any]:
         """Return the attribute of each value; a list on the way is gone through element by element."""
+        if self.select is None and len(values) == 1 and isinstance(values[0], dict):  # nearly always
+            reading.spend(1)
+            only = reading.attribute(values[0], self.name)
+            return [] if only is None else [only]
         found: list[Any] = []
         left = MAX_ELEMENTS
         for value in islice(_elements(values), MAX_ELEMENTS):
-            attribute = attribute_of(value, self.name)
+            reading.spend(1)
+            attribute = reading.attribute(value, self.name)
             if self.select is not None:
                 elements = _as_list(attribute)[:left]
                 left -= len(elements)
-                found.extend(self.select(elements))
+                found.extend(self.select(elements, reading))
             elif attribute is not None:
                 found.append(attribute)
         return found
@@ -74,11 +87,11 @@ class Location:
     schema: str | None
     steps: tuple[Step, ...]
 
-    def start(self, resource: Resource) -> Any:
+    def start(self, reading: Reading) -> Any:
         """Return what the first step starts from, or None when the resource has no such schema."""
         if self.schema is None:
-            return resource
-        return attribute_of(resource, self.schema)
+            return reading.resource
+        return reading.attribute(reading.resource, self.schema)
 
 
 @dataclass(frozen=True)
@@ -96,14 +109,17 @@ class AttributePath:
     takes_all: bool
     locations: tuple[Location, ...]
 
-    def find(self, resource: Resource) -> list[Any]:
-        """Return what stands at the path, in order, without nulls and empty texts."""
+    def find(self, reading: Reading) -> list[Any]:
+        """Return what stands at the path, in order, without nulls and empty texts.
+
+        :raises Exhausted: When the work of the reading is used up.
+        """
         for location in self.locations:
-            start = location.start(resource)
+            start = location.start(reading)
             if start is not None:
                 values = [start]
                 for step in location.steps:
-                    values = step.apply(values)
+                    values = step.apply(values, reading)
                 return [value for value in values if value is not None and value != ""]
         return []
 
@@ -113,6 +129,33 @@ class AttributePath:
             location.schema is None and bool(location.steps) and location.steps[0].name == name
             for location in self.locations
         )
+
+
+def check_spelling(path: AttributePath) -> None:
+    """Refuse a path that misses an attribute of the standard by little, since it would find nothing.
+
+    Any other name may be one of the IdP's own. A path that names the core
+    schema in full is taken as it stands.
+
+    :raises SyntaxProblem: It suggests what to write.
+    """
+    qualified = path.text[:4].lower() == "urn:"
+    for location in path.locations:
+        miss = None
+        if location.schema is not None or not qualified:
+            miss = find_miss([(step.name, step.asked) for step in location.steps], location.schema)
+        if miss is not None:
+            raise _misspelt(path.text, miss, start=len(location.schema or ""), qualified=qualified)
+
+
+def _misspelt(text: str, miss: Miss, *, start: int, qualified: bool) -> SyntaxProblem:
+    match = re.compile(rf"(?<![\w$-]){re.escape(miss.name)}(?![\w$-])", re.IGNORECASE).search(text, start)
+    begin, end = match.span() if match else (0, len(text))
+    meant = text[:begin] + miss.meant + ("" if miss.is_whole else text[end:])
+    reason = f"The standard has no attribute {text[begin:end]!r} here. Did you mean {meant!r}?"
+    if not qualified:
+        reason += f" If the IdP really sends an attribute of this name, write {OWN_ATTRIBUTE}{text}"
+    return SyntaxProblem(reason, column=begin + 1, suggestion=meant)
 
 
 def parse_path(text: str) -> AttributePath:
@@ -193,8 +236,8 @@ def _parse_step(text: str, position: int) -> tuple[Step, int]:
     if text[end : end + 1] != "[":
         return Step(name, name, None), end
     closing = _closing_bracket(text, end)
-    inside, select = _parse_selection(text, end + 1, closing)
-    return Step(name, f"{name}[{inside}]", select), closing + 1
+    inside, select, asked = _parse_selection(text, end + 1, closing)
+    return Step(name, f"{name}[{inside}]", select, asked), closing + 1
 
 
 def _closing_bracket(text: str, opening: int) -> int:
@@ -212,18 +255,18 @@ def _closing_bracket(text: str, opening: int) -> int:
     raise SyntaxProblem("This bracket is never closed.", column=opening + 1)
 
 
-def _parse_selection(text: str, start: int, end: int) -> tuple[str, Select]:
-    """Return what stands in brackets in its canonical spelling, and as a function of the attribute's elements."""
+def _parse_selection(text: str, start: int, end: int) -> tuple[str, Select, tuple[str, ...]]:
+    """Return what stands in brackets: its canonical spelling, a function of the elements, the attributes asked for."""
     inside = text[start:end].strip()
     if inside == "*":
-        return "*", list
+        return "*", lambda elements, _: elements, ()
     if _INDEX.fullmatch(inside):
         index = int(inside)
-        return str(index), lambda elements: elements[index : index + 1]
+        return str(index), lambda elements, _: elements[index : index + 1], ()
     if not inside or inside.lstrip("+-").isdigit():
         raise SyntaxProblem("Count from [0] to [999], or write [*] for all.", column=start + 1)
     try:
-        spelling, condition = parse_condition(text[start:end])
+        spelling, condition, asked = parse_condition(text[start:end])
     except SyntaxProblem as problem:
         raise problem.shifted(start) from problem
-    return spelling, lambda elements: [element for element in elements if condition(element)]
+    return spelling, lambda elements, reading: [one for one in elements if condition(one, reading)], asked

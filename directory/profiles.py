@@ -1,14 +1,19 @@
-"""Writing what the mapping gives into a person's profile, and saying what changed."""
+"""What the mapping makes of a person's profile, and saying what changed.
+
+What is decided is decided by pure functions over ``Profile``, so that a preview
+says what a write would do.
+"""
 
 from copy import deepcopy
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from clock import now_ms
 from directory.directories import Directory
-from directory.linking import is_claimed_elsewhere, is_member_elsewhere, may_write_profile
+from directory.linking import is_claimed_elsewhere, is_member_elsewhere
 from directory.mapping import Mapped
 from folding import fold
 from models import User
@@ -16,66 +21,183 @@ from models import User
 Changes = dict[str, dict[str, Any]]
 
 PLAIN_FIELDS = ("external_id", "first_name", "last_name", "username")
+SHOWN_FIELDS = (*PLAIN_FIELDS, "email_address", "public_metadata")
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What a directory writes of a person, and which organization's directory that is.
+
+    ``directory_metadata_paths`` (``a.b``) are the places in ``public_metadata``
+    that were written by the directory.
+    """
+
+    external_id: str | None
+    first_name: str | None
+    last_name: str | None
+    username: str | None
+    email_address: str | None
+    email_key: str | None
+    public_metadata: dict[str, Any]
+    directory_metadata_paths: list[str]
+    managed_by_organization_id: str | None
+
+    @classmethod
+    def of(cls, user: User) -> "Profile":
+        """Return the profile of a person as it is stored."""
+        return cls(**{name: getattr(user, name) for name in cls.__dataclass_fields__})
+
+    def changes_to(self, other: "Profile") -> Changes:
+        """Return what changes on the way to another profile, as ``{field: {"from": old, "to": new}}``."""
+        pairs = ((name, getattr(self, name), getattr(other, name)) for name in SHOWN_FIELDS)
+        return {name: {"from": before, "to": after} for name, before, after in pairs if before != after}
+
+    def store(self, user: User) -> None:
+        """Write what differs into the person's row."""
+        for name in self.__dataclass_fields__:
+            if getattr(user, name) != getattr(self, name):
+                setattr(user, name, getattr(self, name))
+
+
+class Elsewhere(Protocol):
+    """What has to be known about others before a person's profile is written."""
+
+    def is_member(self, user_id: str) -> bool:
+        """Tell whether a person is an active member of another organization."""
+
+    def is_claimed(self, user_id: str) -> bool:
+        """Tell whether another organization has a person, as a member or in its directory."""
+
+    def has_address(self, email_key: str, user_id: str) -> bool:
+        """Tell whether somebody else than this person has an e-mail address."""
+
+
+@dataclass(frozen=True)
+class AskedElsewhere:
+    """Asks the database, each time."""
+
+    session: Session
+    organization_id: str
+
+    def is_member(self, user_id: str) -> bool:
+        """See ``Elsewhere``."""
+        return is_member_elsewhere(self.session, user_id, self.organization_id)
+
+    def is_claimed(self, user_id: str) -> bool:
+        """See ``Elsewhere``."""
+        return is_claimed_elsewhere(self.session, user_id, self.organization_id)
+
+    def has_address(self, email_key: str, user_id: str) -> bool:
+        """See ``Elsewhere``."""
+        return bool(self.session.scalar(select(exists().where(User.email_key == email_key, User.id != user_id))))
+
+
+def take_over_management(session: Session, directory: Directory, user: User) -> None:
+    """Make this directory the one that manages a person, where ``taken_over`` allows it."""
+    taken_over(directory, user.id, Profile.of(user), AskedElsewhere(session, directory.organization_id)).store(user)
+
+
+def taken_over(directory: Directory, user_id: str, profile: Profile, elsewhere: Elsewhere) -> Profile:
+    """Return the profile under this directory's management, when no other organization has the person any more.
+
+    So somebody invited by hand, or left behind by a former organization, is
+    managed by the directory that has them; and never while others do. What the
+    former directory said of the person stays its own secret.
+    """
+    if profile.managed_by_organization_id == directory.organization_id or elsewhere.is_claimed(user_id):
+        return profile
+    if profile.managed_by_organization_id is not None:
+        profile = replace(profile, external_id=None, username=None, public_metadata={}, directory_metadata_paths=[])
+    return replace(profile, managed_by_organization_id=directory.organization_id)
 
 
 def write_profile(session: Session, directory: Directory, user: User, mapped: Mapped, *, active: bool) -> Changes:
     """Write the mapped profile, if this directory manages the person; ``active`` tells whether the person is in it now.
 
-    A directory that let somebody go has no say any more once others have the person.
-
     :return: What changed, as ``{field: {"from": old, "to": new}}``.
     """
-    if not may_write_profile(directory, user):
-        return {}
-    if not active and is_member_elsewhere(session, user.id, directory.organization_id):
-        return {}
-    changes: Changes = {}
-    for name in PLAIN_FIELDS:
-        if name in mapped.fields:  # what the mapping could not decide stays
-            _set(user, name, mapped.fields[name], changes)
-    if "email_address" in mapped.fields:
-        _write_email(session, directory, user, mapped.fields["email_address"], changes)
-    _set(user, "public_metadata", merged_metadata(user.public_metadata, mapped), changes)
+    before = Profile.of(user)
+    elsewhere = AskedElsewhere(session, directory.organization_id)
+    after = mapped_profile(directory, user.id, before, mapped, elsewhere, active=active)
+    return store_profile(user, before, after)
+
+
+def store_profile(user: User, before: Profile, after: Profile) -> Changes:
+    """Write a profile into a person's row, and return what changed that can be seen."""
+    changes = before.changes_to(after)
+    after.store(user)
     if changes:
         user.updated_at = now_ms()
     return changes
 
 
-def _set(user: User, name: str, value: Any, changes: Changes) -> None:
-    before = getattr(user, name)
-    if before != value:
-        changes[name] = {"from": before, "to": value}
-        setattr(user, name, value)
+def mapped_profile(
+    directory: Directory, user_id: str, profile: Profile, mapped: Mapped, elsewhere: Elsewhere, *, active: bool
+) -> Profile:
+    """Return the profile that the mapping gives a person whom this directory manages.
+
+    A directory that let somebody go has no say any more once others have the person.
+    """
+    if profile.managed_by_organization_id != directory.organization_id:
+        return profile
+    if not active and elsewhere.is_member(user_id):
+        return profile
+    # What the mapping could not decide stays.
+    plain = {name: mapped.fields[name] for name in PLAIN_FIELDS if name in mapped.fields}
+    return replace(
+        _with_email(directory, user_id, profile, mapped, elsewhere),
+        **plain,
+        public_metadata=merged_metadata(profile.public_metadata, mapped, profile.directory_metadata_paths),
+        directory_metadata_paths=_written_paths(profile, mapped),
+    )
 
 
-def _write_email(session: Session, directory: Directory, user: User, address: str | None, changes: Changes) -> None:
-    """Write the e-mail address, unless that would touch somebody elsewhere.
+def _with_email(directory: Directory, user_id: str, profile: Profile, mapped: Mapped, elsewhere: Elsewhere) -> Profile:
+    """Return the profile with the mapped e-mail address, unless that would touch somebody elsewhere.
 
     The address is how the product recognises a person, so a directory may not
     change it for somebody whom another organization has too, and may
     not claim an address that another person has. Neither fails the request: the
     IdP must not learn who exists elsewhere, and the person must not lose access.
     """
+    if "email_address" not in mapped.fields:
+        return profile
+    address = mapped.fields["email_address"]
     key = fold(address) if address else None
-    if key == user.email_key:
-        _set(user, "email_address", address, changes)
-        return
-    shared = user.email_key is not None and is_claimed_elsewhere(session, user.id, directory.organization_id)
-    taken = key is not None and session.scalar(select(exists().where(User.email_key == key, User.id != user.id)))
-    if shared or taken:
-        directory.warn("The person keeps the former e-mail address: a directory cannot give away this one alone.")
-        return
-    _set(user, "email_address", address, changes)
-    user.email_key = key
+    if key != profile.email_key:
+        shared = profile.email_key is not None and elsewhere.is_claimed(user_id)
+        if shared or (key is not None and elsewhere.has_address(key, user_id)):
+            directory.warn("The person keeps the former e-mail address: a directory cannot give away this one alone.")
+            return profile
+    return replace(profile, email_address=address, email_key=key)
 
 
-def merged_metadata(current: dict[str, Any], mapped: Mapped) -> dict[str, Any]:
-    """Return the public metadata with the mapping's own paths brought up to date, and every other path left alone."""
+def _written_paths(profile: Profile, mapped: Mapped) -> list[str]:
+    """Return the places in the metadata that are the directory's after this write."""
+    kept = set(mapped.undecided_paths).intersection(profile.directory_metadata_paths)
+    return sorted(kept | {path for path in mapped.metadata_paths if _has(mapped.public_metadata, path.split("."))})
+
+
+def merged_metadata(current: dict[str, Any], mapped: Mapped, written_before: list[str]) -> dict[str, Any]:
+    """Return the public metadata with the mapping's own paths brought up to date, and every other path left alone.
+
+    Of the paths that the directory wrote before, those that the mapping no
+    longer has are removed.
+    """
     merged = deepcopy(current)
-    for path in mapped.metadata_paths:
+    given_up = set(written_before).difference(mapped.metadata_paths, mapped.undecided_paths)
+    for path in (*sorted(given_up), *mapped.metadata_paths):
         _remove(merged, path.split("."))
     _merge(merged, mapped.public_metadata)
     return merged
+
+
+def _has(tree: Any, path: list[str]) -> bool:
+    for key in path:
+        if not isinstance(tree, dict) or key not in tree:
+            return False
+        tree = tree[key]
+    return True
 
 
 def _remove(tree: dict[str, Any], path: list[str]) -> None:

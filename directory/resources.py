@@ -63,7 +63,8 @@ def _foreign_groups(groups: list[Any]) -> list[Any]:
     Okta sends back what it read. Kept, that would outlive the membership: a
     person taken out of a group would keep the role it gave.
     """
-    return [group for group in groups if not (isinstance(group, dict) and str(group.get("value")).startswith("grp_"))]
+    names = [group.get("value") if isinstance(group, dict) else group for group in groups]
+    return [group for group, name in zip(groups, names, strict=True) if not str(name).startswith("grp_")]
 
 
 @dataclass(frozen=True)

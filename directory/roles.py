@@ -1,6 +1,8 @@
 """Which role a person gets from the directory. It is never raised by accident, and never fails a write."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -15,27 +17,125 @@ BY_DEFAULT = "default"
 BY_MAPPING = "mapping"
 BY_HAND = "manual"
 
+# In one warning, and in one query; an environment has a few roles, and somebody may be in a thousand groups.
+MAX_NAMED = 5
+MAX_KEYS_ASKED = 100
 
-def choose_role(session: Session, directory: Directory, candidates: Sequence[str]) -> Role:
+
+class Roles(Protocol):
+    """The roles of the environment."""
+
+    def named(self, keys: Collection[str]) -> Sequence[Role]:
+        """Return those of these keys that exist."""
+
+    def default(self) -> Role:
+        """Return the default role."""
+
+
+@dataclass(frozen=True)
+class AskedRoles:
+    """Asks the database, each time."""
+
+    session: Session
+
+    def named(self, keys: Collection[str]) -> Sequence[Role]:
+        """See ``Roles``."""
+        if not keys:
+            return []
+        query = select(Role) if len(keys) > MAX_KEYS_ASKED else select(Role).where(Role.key.in_(keys))
+        wanted = set(keys)
+        return [role for role in self.session.scalars(query) if role.key in wanted]
+
+    def default(self) -> Role:
+        """See ``Roles``."""
+        return default_role(self.session)
+
+
+@dataclass(frozen=True)
+class KnownRoles:
+    """All roles, read once to decide about many people."""
+
+    by_key: dict[str, Role]
+    standing: Role
+
+    @classmethod
+    def read(cls, session: Session) -> "KnownRoles":
+        """Return the roles as they are now."""
+        return cls({role.key: role for role in session.scalars(select(Role))}, default_role(session))
+
+    def named(self, keys: Collection[str]) -> Sequence[Role]:
+        """See ``Roles``."""
+        return [self.by_key[key] for key in dict.fromkeys(keys) if key in self.by_key]
+
+    def default(self) -> Role:
+        """See ``Roles``."""
+        return self.standing
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The role that the directory gives somebody.
+
+    ``by_mistake`` tells that it is the default role because the mapping failed
+    or named no role of the environment, and not because nothing was said.
+    """
+
+    role: Role
+    by_mistake: bool = False
+
+
+def choose_role(roles: Roles, directory: Directory, mapped: Mapped) -> Choice:
     """Return the role of most permissions among the candidates that exist, else the default role with a warning."""
-    wanted = [candidate.strip() for candidate in candidates if candidate.strip()]
-    known = session.scalars(select(Role).where(Role.key.in_(wanted))).all() if wanted else []
+    wanted = mapped.role_candidates
+    known = roles.named(wanted)
     unknown = sorted(set(wanted) - {role.key for role in known})
     if unknown:
-        directory.warn(f"The attribute mapping gave no role of this environment: {', '.join(map(repr, unknown))}.")
+        shown = ", ".join(map(repr, unknown[:MAX_NAMED])) + ("…" if len(unknown) > MAX_NAMED else "")
+        directory.warn(f"The attribute mapping gave no role of this environment: {shown}.")
     if known:
-        return max(known, key=lambda role: (len(role.permissions), role.key))
-    fallback = default_role(session)
+        return Choice(max(known, key=lambda role: (len(role.permissions), role.key)))
+    fallback = roles.default()
     if not wanted:
         directory.warn(f"The attribute mapping gave no role; the default role {fallback.key!r} stands.")
-    return fallback
+    return Choice(fallback, by_mistake=bool(unknown) or mapped.role_failed)
 
 
-def first_role(session: Session, directory: Directory, mapped: Mapped) -> tuple[Role, str]:
-    """Return the role of somebody who becomes a member now, and where it comes from."""
+@dataclass(frozen=True)
+class RoleDecision:
+    """The role of a member and where it comes from; ``mapped_role_key`` is what the mapping decided, if it does."""
+
+    role: Role
+    source: str
+    mapped_role_key: str | None
+
+
+def first_role(roles: Roles, directory: Directory, mapped: Mapped) -> RoleDecision:
+    """Return the role of somebody who becomes a member now."""
     if mapped.maps_role:
-        return choose_role(session, directory, mapped.role_candidates), BY_MAPPING
-    return default_role(session), BY_DEFAULT
+        role = choose_role(roles, directory, mapped).role
+        return RoleDecision(role, BY_MAPPING, role.key)
+    return RoleDecision(roles.default(), BY_DEFAULT, None)
+
+
+def decide_role(roles: Roles, directory: Directory, membership: OrganizationMembership, mapped: Mapped) -> RoleDecision:
+    """Return the role of a member by what the directory says now.
+
+    A role set by hand stays until what the directory says changes; a mapping
+    that failed says nothing. The default role, where no role came from the
+    mapping by mistake, never gives anyone more than before.
+    """
+    before = RoleDecision(membership.role, membership.role_source, membership.mapped_role_key)
+    if not mapped.maps_role:
+        return RoleDecision(roles.default(), BY_DEFAULT, None) if before.source == BY_MAPPING else before
+    choice = choose_role(roles, directory, mapped)
+    decided = RoleDecision(choice.role, BY_MAPPING, choice.role.key)
+    if before.source == BY_HAND:
+        if mapped.role_failed:
+            return before
+        stays = before.mapped_role_key in (None, choice.role.key)
+        return replace(before, mapped_role_key=choice.role.key) if stays else decided
+    raises = len(choice.role.permissions) > len(before.role.permissions)
+    return before if choice.by_mistake and raises else decided
 
 
 def follow_mapping(
@@ -43,23 +143,16 @@ def follow_mapping(
 ) -> tuple[str, str] | None:
     """Bring the role of a member up to what the directory says now.
 
-    A role set by hand stays until what the directory says changes.
-
     :return: The keys of the role before and after, or None when it stays.
     """
+    return store_role(membership, decide_role(AskedRoles(session), directory, membership, mapped))
+
+
+def store_role(membership: OrganizationMembership, decision: RoleDecision) -> tuple[str, str] | None:
+    """Write a decision into a membership; return the keys of the role before and after, or None when it stays."""
     before = membership.role
-    if mapped.maps_role:
-        role, source = choose_role(session, directory, mapped.role_candidates), BY_MAPPING
-        decided_before, membership.mapped_role_key = membership.mapped_role_key, role.key
-        if membership.role_source == BY_HAND and decided_before in (None, role.key):
-            return None
-    elif membership.role_source == BY_MAPPING:
-        role, source = default_role(session), BY_DEFAULT
-        membership.mapped_role_key = None
-    else:
+    membership.role_source, membership.mapped_role_key = decision.source, decision.mapped_role_key
+    if decision.role.id == before.id:
         return None
-    membership.role, membership.role_source = role, source
-    if role.id == before.id:
-        return None
-    membership.updated_at = now_ms()
-    return before.key, role.key
+    membership.role, membership.updated_at = decision.role, now_ms()
+    return before.key, decision.role.key

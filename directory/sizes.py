@@ -20,6 +20,19 @@ def text_bytes(text: str, limit: int) -> int:
     return len(text.encode("utf-8", "surrogatepass"))
 
 
+def count_parts(value: Any, limit: int) -> int:
+    """Return of how many values a value consists, itself included. Above the limit any number above it may come."""
+    count, waiting = 0, [value]
+    while waiting and count <= limit:
+        part = waiting.pop()
+        count += 1
+        if isinstance(part, dict | list):
+            if len(part) > limit:
+                return len(part)
+            waiting.extend(part.values() if isinstance(part, dict) else part)
+    return count
+
+
 def plain_copy(value: Any, limit: int) -> Any:
     """Return a deep copy of plain data: texts, numbers, booleans, nulls, lists, and objects with text keys.
 

@@ -16,6 +16,7 @@ def authenticate() -> None:
 from blueprints.management import (  # noqa: E402  (the modules register their routes on bp)
     activity,
     attribute_mappings,
+    directory_users,
     events,
     memberships,
     organizations,
@@ -28,6 +29,7 @@ __all__ = [
     "activity",
     "attribute_mappings",
     "bp",
+    "directory_users",
     "events",
     "memberships",
     "organizations",

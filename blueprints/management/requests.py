@@ -63,7 +63,7 @@ def page_limit() -> int:
     """
     raw = request.args.get("limit", str(DEFAULT_LIMIT))
     if not raw.isascii() or not raw.isdigit() or len(raw) > 9 or int(raw) < 1:
-        raise _bad_parameter("limit", f"limit must be a number from 1 to {MAX_LIMIT}.")
+        raise bad_parameter("limit", f"limit must be a number from 1 to {MAX_LIMIT}.")
     return min(int(raw), MAX_LIMIT)
 
 
@@ -80,11 +80,12 @@ def page_cursor() -> str | None:
     except ValueError:
         after = ""
     if not after.isprintable() or not after:
-        raise _bad_parameter("cursor", "cursor is none that a list of this API gave.")
+        raise bad_parameter("cursor", "cursor is none that a list of this API gave.")
     return after
 
 
-def _bad_parameter(name: str, message: str) -> InvalidInput:
+def bad_parameter(name: str, message: str) -> InvalidInput:
+    """Return the refusal of one parameter or member of this request."""
     return InvalidInput([DomainError(message, code="invalid_value", meta={"param": name})])
 
 
@@ -94,5 +95,10 @@ def page(
     """Return one page of a list; ``items`` holds one more than ``limit`` when there is a next page."""
     shown = items[:limit]
     following = key(shown[-1]) if len(items) > limit else None
-    cursor = base64.urlsafe_b64encode(following.encode()).rstrip(b"=").decode() if following else None
+    cursor = encode_cursor(following) if following else None
     return {"data": [show(item) for item in shown], "meta": {"next_cursor": cursor}}
+
+
+def encode_cursor(following: str) -> str:
+    """Return the cursor from which ``page_cursor`` reads where the next page begins."""
+    return base64.urlsafe_b64encode(following.encode()).rstrip(b"=").decode()

@@ -130,6 +130,36 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("organization_id", name=op.f("pk_scim_attribute_mappings")),
     )
     op.create_table(
+        "mapping_applications",
+        sa.Column("organization_id", sa.Text(), nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("total", sa.BigInteger(), nullable=False),
+        sa.Column("examined", sa.BigInteger(), nullable=False),
+        sa.Column("changed", sa.BigInteger(), nullable=False),
+        sa.Column("warned", sa.BigInteger(), nullable=False),
+        sa.Column("notes", sa.JSON(), nullable=False),
+        sa.Column("cursor", sa.Text(), nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("claimed_by", sa.Text(), nullable=True),
+        sa.Column("claimed_until", sa.BigInteger(), nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("started_at", sa.BigInteger(), nullable=True),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.Column("finished_at", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["organizations.id"], name=op.f("fk_mapping_applications_organization_id")
+        ),
+        sa.PrimaryKeyConstraint("organization_id", "version", name=op.f("pk_mapping_applications")),
+    )
+    op.create_index(
+        "ix_mapping_applications_unfinished",
+        "mapping_applications",
+        ["organization_id", "claimed_until"],
+        sqlite_where=sa.text("state IN ('pending', 'running')"),
+        postgresql_where=sa.text("state IN ('pending', 'running')"),
+    )
+    op.create_table(
         "secret_keys",
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("organization_id", sa.Text(), nullable=True),
@@ -153,6 +183,7 @@ def upgrade() -> None:
         sa.Column("first_name", sa.Text(), nullable=True),
         sa.Column("last_name", sa.Text(), nullable=True),
         sa.Column("public_metadata", sa.JSON(), nullable=False),
+        sa.Column("directory_metadata_paths", sa.JSON(), server_default=sa.text("'[]'"), nullable=False),
         sa.Column("active", sa.Boolean(), nullable=False),
         sa.Column("managed_by_organization_id", sa.Text(), nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
@@ -226,6 +257,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_directory_users_external_ids", "directory_users", ["organization_id", "external_id", "deleted_at"]
     )
+    op.create_index(op.f("ix_directory_users_user_id"), "directory_users", ["user_id"])
     op.create_index(
         "ix_directory_users_tombstones", "directory_users", ["organization_id", "user_name_key", "deleted_at"]
     )
@@ -441,6 +473,7 @@ def downgrade() -> None:
     op.drop_table("users")
     op.drop_table("secret_keys")
     op.drop_table("scim_attribute_mappings")
+    op.drop_table("mapping_applications")
     op.drop_table("events")
     op.drop_table("enterprise_connections")
     op.drop_table("directory_groups")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from directory.mapping import MAX_EXPRESSION_RUNS, Mapped, compile_mapping
+from directory.mapping import Mapped, compile_mapping
 
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 
@@ -477,13 +477,17 @@ def test_metadata_that_is_too_large_is_not_stored() -> None:
     assert len(mapped.warnings) == 2
 
 
-def test_more_values_than_the_bound_are_not_evaluated_but_those_before_count() -> None:
-    override = {"groups[*].value": "{{ value | downcase }}.organization_role", "title": "{{ value }}.organization_role"}
-    mapped = evaluate(override, NADIA, *(f"Group {index}" for index in range(MAX_EXPRESSION_RUNS + 50)))
+def test_too_much_work_ends_the_reading_of_roles_but_what_was_found_before_counts() -> None:
+    upcase = "{{ value" + " | upcase" * 9 + " }}.organization_role"
+    override = {"groups[*].value": ["organization_role", upcase], "groups[*].display": upcase, "title": "username"}
+    mapped = evaluate(override, NADIA, *(f"Group {index}" for index in range(800)))
 
-    assert len(mapped.role_candidates) == MAX_EXPRESSION_RUNS
+    assert mapped.role_candidates[:800] == [f"Group {index}" for index in range(800)]
+    assert 800 < len(mapped.role_candidates) < 1600
+    assert mapped.fields["username"] == "Engineer"
     assert mapped.warnings == [
-        "organization_role was not fully read: there are more than 1000 values to evaluate expressions for."
+        "organization_role was not fully read: the attribute mapping and what the IdP sent are together too much to "
+        "work through."
     ]
 
 

@@ -73,7 +73,11 @@ def test_a_bad_path_is_refused_with_its_place(key: str, column: int | None, says
         ("public_metadata.__proto__", 17, None, "begin with a letter"),
         ("public_metadata.a..b", 17, None, "begin with a letter"),
         ("public_metadata.a.b.c.d.e.f", 17, None, "5 deep"),
-        ("id", 1, None, "no destination"),
+        ("public_metdata.department", 1, "public_metadata.department", "Did you mean 'public_metadata.department'?"),
+        ("publicmeta.department", 1, "public_metadata.department", "Did you mean"),
+        ("user.department", 1, "public_metadata.department", "Did you mean"),
+        ("user.firstName", 1, "first_name", "Did you mean 'first_name'?"),
+        ("id", 1, None, "There are: email_address, username, first_name, last_name, external_id, active, organ"),
         ("deleted_at", 1, None, "no destination"),
         ("managed_by_organization_id", 1, None, "no destination"),
         ("{{ value }}.organisation_role", 13, "organization_role", "Did you mean"),
@@ -81,6 +85,7 @@ def test_a_bad_path_is_refused_with_its_place(key: str, column: int | None, says
         ("{{ value }}@acme.example.emial_address", 26, "email_address", "Did you mean"),
         ("{{ value }}", 12, None, "no default destination"),
         ("{{ value | lowercase }}.username", 12, "downcase", "no filter 'lowercase'. Did you mean 'downcase'?"),
+        ("{{ value | downcse }}.username", 12, "downcase", "Did you mean 'downcase'?"),
         ("{{ value | trim }}.username", 12, "strip", "no filter"),
         ("{{ value | date: '%Y' }}.username", 12, None, "There are: downcase, upcase, strip"),
         ("{{ value | downcase: 1 }}.username", 12, None, "needs no argument, not 1"),
@@ -110,7 +115,16 @@ def test_a_bad_path_is_refused_with_its_place(key: str, column: int | None, says
         ("{{ value | append: value._x }}.username", 20, None, "cannot be read"),
         ("{{ (1..1000000) }}.username", 4, None, "cannot be used"),
         ("{{ value | default: empty }}.username", 21, None, "does not parse"),
-        ("{{ empty }}.username", 4, None, "cannot be used"),
+        ("{{ empty }}.username", 4, None, "'empty' cannot be used"),
+        ("{{ forloop.index }}.username", 4, "value", "no 'forloop.index' here"),
+        ("{{ 1e999 }}.username", 4, "value", "no '1e999' here"),
+        ("{{ 1" + "0" * 900 + " }}.username", 4, None, "number is too large"),
+        ("{{ value | append: 1" + "0" * 700 + " }}.username", 20, None, "number is too large"),
+        ("{{ 'a' * 5 }}.username", 8, None, "does not parse"),
+        ("{{ value | append: value.a.b[c] }}.username", 20, None, "cannot be read"),
+        ("{{ value or 'x' }}.username", 10, None, "does not parse"),
+        ("{{ " + "(" * 300 + "value" + ")" * 300 + " }}.username", 4, None, "does not parse"),
+        ("{{ value" + "[value" * 200 + "]" * 200 + " }}.username", None, None, "longer than 1024 bytes"),
         ("{{ value" + " | upcase" * 11 + " }}.username", 102, None, "more than 10 filters"),
         ("{{ value }}" * 11 + ".username", 1, None, "from 1 to 10"),
         ("{{ value }}" + "x" * 1100 + ".username", None, None, "longer than 1024 bytes"),
@@ -131,6 +145,60 @@ def test_a_bad_value_is_refused_with_its_place(
     assert problem.message.startswith("title: ")
 
 
+ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+
+
+@pytest.mark.parametrize(
+    ("key", "column", "suggestion"),
+    [
+        ("name.firstName", 6, "name.givenName"),
+        ("name.LastName", 6, "name.familyName"),
+        ("name.givenNmae", 6, "name.givenName"),
+        ("nickNmae", 1, "nickName"),
+        ("titel", 1, "title"),
+        ("email", 1, "emails[primary eq true].value"),
+        ("email[0].value", 1, "emails[primary eq true].value"),
+        ("phoneNumber[0].value", 1, "phoneNumbers[0].value"),
+        ("department", 1, f"{ENTERPRISE}:department"),
+        ("costCentre", 1, f"{ENTERPRISE}:costCenter"),
+        ("manager.value", 1, f"{ENTERPRISE}:manager.value"),
+        ("user.department", 1, f"{ENTERPRISE}:department"),
+        ("user.title", 1, "title"),
+        ("user.login", 1, "userName"),
+        (f"{ENTERPRISE}.departement", 60, f"{ENTERPRISE}.department"),
+        (f"{ENTERPRISE}:manager.id", 68, f"{ENTERPRISE}:manager.value"),
+        ("groups[0].name", 11, "groups[0].display"),
+        ('groups[displayName eq "Admins"].value', 8, 'groups[display eq "Admins"].value'),
+        ('groups[value pr and not (dispaly sw "x")].value', 26, 'groups[value pr and not (display sw "x")].value'),
+        ('emails[typ eq "work"].value', 8, 'emails[type eq "work"].value'),
+    ],
+)
+def test_a_path_that_misses_the_standard_by_little_is_refused(key: str, column: int, suggestion: str) -> None:
+    [problem] = problems_of({key: "username"})
+
+    assert problem.meta == {"key": key, "place": "path", "column": column, "suggestion": suggestion}
+    assert f"Did you mean {suggestion!r}?" in problem.message
+
+
+@pytest.mark.parametrize("key", ["jobTitle", "department", "user.login", "name.firstName", 'groups[name eq "x"].value'])
+def test_whoever_means_an_attribute_of_the_idp_that_is_like_a_standard_one_names_the_schema(key: str) -> None:
+    [problem] = problems_of({key: "username"})
+    in_full = f"urn:ietf:params:scim:schemas:core:2.0:User:{key}"
+
+    assert problem.message.endswith(f"write {in_full}")
+    assert compile_mapping({in_full: "username"})
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["name.givenname", "NAME.GIVENNAME", "memberOf", "personnelNumber", "customAttribute1", "employeeId", "x",
+     "title.x", "name.middleInitial", "groups[*].externalId", "groups[id pr].value", "urn:acme:hr:1.0:User:departement",
+     f"{ENTERPRISE}:manager.displayName", f"{ENTERPRISE}:badge", "emails[0].verified", "meta.resourceType"],
+)  # fmt: skip
+def test_a_path_of_the_standard_in_any_case_and_one_like_nothing_in_it_are_accepted(key: str) -> None:
+    assert compile_mapping({key: "username"})
+
+
 def test_every_problem_is_told_in_the_order_of_the_entries() -> None:
     problems = problems_of(
         {
@@ -145,8 +213,10 @@ def test_every_problem_is_told_in_the_order_of_the_entries() -> None:
         ("name.givenName", 1),
         ("name.givenName", 2),
         ("_x", None),
+        ("_x", None),
         ("active", None),
     ]
+    assert [problem.meta["place"] for problem in problems[2:4]] == ["path", "value"]
     assert "in value 2, at character 1: " in problems[0].long_message
 
 

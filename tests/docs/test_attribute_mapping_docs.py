@@ -1,8 +1,8 @@
 """Runs every example of ``docs/attribute-mapping.md``.
 
-A fence says what it is after its language: ``mapping``, ``resource``, ``groups`` and ``result``. A result belongs to
-the mapping above it, and to the resource and the groups given since the mapping or the last result. ``refused`` is a
-mapping with the ``problems`` below it.
+A fence says what it is after its language: ``mapping``, ``resource``, ``groups`` (names) or ``pushed`` (groups with
+more than a name), and ``result``. A result belongs to the mapping above it, and to the resource and the groups given
+since the mapping or the last result. ``refused`` is a mapping with the ``problems`` below it.
 """
 
 import json
@@ -32,7 +32,7 @@ class Example:
     line: int
     mapping: dict[str, Any]
     resource: dict[str, Any]
-    groups: list[str]
+    groups: list[dict[str, Any]]
     result: Any
 
 
@@ -41,7 +41,7 @@ def read_examples() -> tuple[list[Example], list[Example]]:
     results, refused = [], []
     mapping: dict[str, Any] = {}
     resource: dict[str, Any] = PERSON
-    groups: list[str] = []
+    groups: list[dict[str, Any]] = []
     for match in FENCE.finditer(TEXT):
         line = TEXT.count("\n", 0, match.start()) + 1
         kind, content = match[1], json.loads(match[2])
@@ -50,7 +50,9 @@ def read_examples() -> tuple[list[Example], list[Example]]:
         elif kind == "resource":
             resource = content
         elif kind == "groups":
-            groups = content
+            groups = [{"value": name, "display": name, "id": name, "externalId": None} for name in content]
+        elif kind == "pushed":
+            groups = [{**group, "display": group["value"], "id": group["value"]} for group in content]
         elif kind == "result":
             results.append(Example(line, mapping, resource, groups, content))
         elif kind == "problems":
@@ -69,8 +71,7 @@ def named(example: Example) -> str:
 
 @pytest.mark.parametrize("example", RESULTS, ids=named)
 def test_an_example_gives_what_the_page_says(example: Example) -> None:
-    groups = [{"value": name, "display": name, "id": name, "externalId": None} for name in example.groups]
-    mapped = compile_mapping(example.mapping).evaluate(example.resource, groups)
+    mapped = compile_mapping(example.mapping).evaluate(example.resource, example.groups)
     given = {
         **mapped.fields,
         "public_metadata": mapped.public_metadata,
@@ -99,7 +100,10 @@ def test_every_mapping_on_the_page_is_followed_by_what_it_gives() -> None:
     assert kinds.count("mapping") <= len(RESULTS)
     for before, after in zip(kinds, [*kinds[1:], "mapping"], strict=True):
         assert before not in ("result", "problems") or after not in ("result", "problems")
-        assert before not in ("mapping", "refused", "resource", "groups") or after not in ("mapping", "refused")
+        assert before not in ("mapping", "refused", "resource", "groups", "pushed") or after not in (
+            "mapping",
+            "refused",
+        )
 
 
 def test_the_page_names_every_default_filter_and_destination() -> None:

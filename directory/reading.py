@@ -1,0 +1,60 @@
+"""One reading of a person's resource: its attributes by name, and how much may still be looked at."""
+
+from typing import Any
+
+# Bounds of one reading, that is for one person. A unit of work is looking at one element, comparing
+# one attribute, or applying one filter: about a third of a microsecond.
+MAX_WORK = 10_000
+
+# An object of more attributes is indexed when it is first asked, so that asking it often stays cheap.
+_FEW = 6
+
+
+class Exhausted(Exception):
+    """The work of a reading is used up; its text continues a sentence."""
+
+    def __init__(self) -> None:
+        super().__init__("the attribute mapping and what the IdP sent are together too much to work through")
+
+
+class Reading:
+    """Reads attributes by their lower-case names from plain data, and counts the work done."""
+
+    __slots__ = ("_indexed", "resource", "work_left")
+
+    def __init__(self, resource: dict[str, Any], work: int = MAX_WORK) -> None:
+        self.resource = resource
+        self.work_left = work
+        self._indexed: dict[int, dict[str, Any]] = {}
+
+    def spend(self, units: int) -> None:
+        """Count some work.
+
+        :raises Exhausted: When more was done than one person is worth.
+        """
+        self.work_left -= units
+        if self.work_left < 0:
+            raise Exhausted
+
+    def attribute(self, element: Any, name: str) -> Any:
+        """Return an attribute of an element by its lower-case name, or None.
+
+        A bare text or number stands for an element with nothing but a ``value``:
+        IdPs send ``"manager": "42"`` for ``"manager": {"value": "42"}``.
+        """
+        if isinstance(element, dict):
+            if len(element) > _FEW:
+                return self._index(element).get(name)
+            for key, value in element.items():
+                if key.lower() == name:
+                    return value
+            return None
+        return element if name == "value" and isinstance(element, str | int | float) else None
+
+    def _index(self, element: dict[str, Any]) -> dict[str, Any]:
+        """Return an object with lower-case names; of two names that differ only in case the first counts."""
+        index = self._indexed.get(id(element))
+        if index is None:
+            self.spend(len(element) >> 4)
+            index = self._indexed[id(element)] = {key.lower(): element[key] for key in reversed(element)}
+        return index
