@@ -47,6 +47,7 @@ class Step:
     ``people`` are those whose state changes: a role, ``INACTIVE``, or None for gone from the directory.
     ``groups`` are those whose members change: a set of names, or None for gone.
     ``events`` are what the product is told, in any order: ``"scimUser.provisioned nadia"``.
+    ``headers`` are those of this request alone; None leaves one out that the IdP usually sends.
     """
 
     why: str
@@ -60,7 +61,7 @@ class Step:
     people: Mapping[str, str | None] = field(default_factory=dict)
     groups: Mapping[str, set[str] | None] = field(default_factory=dict)
     events: Sequence[str] = ()
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str | None] = field(default_factory=dict)
 
 
 class Conversation:
@@ -93,7 +94,8 @@ class Conversation:
         method, _, target = self.named(step.request).partition(" ")
         path, _, query = target.partition("?")
         body = None if step.body is None else json.dumps(self.named(step.body), ensure_ascii=False).encode()
-        headers = {"Authorization": f"Bearer {self.tenant.scim_token}", **self.idp.headers, **step.headers}
+        usual = {"Authorization": f"Bearer {self.tenant.scim_token}", **self.idp.headers}
+        headers = {name: value for name, value in {**usual, **step.headers}.items() if value is not None}
         builder = EnvironBuilder(
             f"/scim/v2{quote(path)}", method=method, query_string=self.encoded(query), data=body, headers=headers
         )
