@@ -17,8 +17,8 @@ run: $(VENV)/.installed ## Start everything on this machine; Ctrl-C stops it
 sign-in-link: $(VENV)/.installed ## Print a new one-time link to the pages (organization=org_… where there are several)
 	@$(BIN)/flask --app app sign-in-link $(if $(organization),--organization $(organization))
 
-demo: $(VENV)/.installed ## Watch Okta provision an invented company, on a server of its own (keep=1 leaves it running)
-	@exec $(BIN)/flask --app app demo $(if $(keep),--keep)
+demo: $(VENV)/.installed ## Watch Okta (idp=entra and others) provision an invented company, on a server of its own (keep=1 leaves it running)
+	@exec $(BIN)/flask --app app demo $(if $(idp),--idp $(idp)) $(if $(way),--way $(way)) $(if $(keep),--keep)
 
 test: $(VENV)/.installed-dev ## Run every test
 	$(BIN)/pytest

@@ -3,7 +3,8 @@
 from typing import Annotated, Any
 
 import scim2_models as scim2
-from pydantic import ConfigDict, Field, PrivateAttr
+from pydantic import ConfigDict, Field, GetCoreSchemaHandler, PrivateAttr
+from pydantic_core import CoreSchema, core_schema
 from scim2_models import (
     AttributeBinding,
     CaseExact,
@@ -33,6 +34,14 @@ class Email(CoreEmail):
     """Email address for the user."""
 
 
+class AnyReference(scim2.Reference[scim2.External]):
+    """A reference as the IdP sent it: templates and Microsoft's validator fill it with texts that are no URL."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source_type: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(cls, core_schema.str_schema(strict=True))
+
+
 class User(scim2.User[Any]):
     """User Account"""
 
@@ -41,6 +50,9 @@ class User(scim2.User[Any]):
 
     emails: list[Email] | None = None  # type: ignore[assignment]
     """Email addresses for the user."""
+
+    profile_url: AnyReference | None = None
+    """A fully qualified URL pointing to a page representing the User's online profile."""
 
     # What the body carried as ``groups``: read-only in SCIM, but a source for the attribute mapping.
     _sent_groups: list[Any] | None = PrivateAttr(default=None)

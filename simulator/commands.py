@@ -1,62 +1,51 @@
-"""The commands: ``simulate okta`` against a running server, and ``demo``, which brings its own."""
+"""The commands: ``simulate okta`` and others against a running server, and ``demo``, which brings its own."""
 
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlsplit
 
 import click
 
 from simulator.backend import ProductBackend
+from simulator.client import Client
 from simulator.exchange import Misbehaviour
 from simulator.narrator import Narrator
-from simulator.okta import App, OktaClient
 from simulator.own_server import OwnServer
-from simulator.push_groups import admins_mapping, free_name
+from simulator.providers import PROVIDERS, Provider
+from simulator.push_groups import admins_mapping
 from simulator.receiver import WebhookReceiver
 from simulator.stage import Product, Stage
 from simulator.story import tell_story
 
 FEWEST_PEOPLE = 10
 
+LEFT_BEHIND = (
+    "The invented people stay in the directory. Webhooks to this machine need WEBHOOK_ALLOW_HTTP=1 and"
+    " WEBHOOK_ALLOWED_NETWORKS on the server. Ends with status 1 when the server misbehaves."
+)
+
 
 @dataclass(frozen=True)
 class Wishes:
-    """What the options ask for."""
+    """What the options ask for; ``way`` is one of the provider's ways of speaking, or None for its first."""
 
+    provider: Provider
+    way: str | None
     people: int
-    app: App
     receiver_host: str
     map_roles: bool
 
 
-def story_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that both commands have."""
-    for option in (
-        click.option(
-            "--people",
-            type=click.IntRange(FEWEST_PEOPLE),
-            default=200,
-            show_default=True,
-            help="Size of the back-fill.",
-        ),
-        click.option(
-            "--app",
-            type=click.Choice(["oin", "aiw"]),
-            default="oin",
-            show_default=True,
-            help=("Kind of Okta app: of the catalogue (PATCH), or made with the App Integration Wizard (PUT)."),
-        ),
-        click.option(
-            "--receiver-host", default="127.0.0.1", show_default=True, help="Where the webhook receiver listens."
-        ),
-    ):
-        command = option(command)
-    return command
+people_option = click.option(
+    "--people", type=click.IntRange(FEWEST_PEOPLE), default=200, show_default=True, help="Size of the back-fill."
+)
+receiver_option = click.option(
+    "--receiver-host", default="127.0.0.1", show_default=True, help="Where the webhook receiver listens."
+)
 
 
 @click.group()
@@ -64,48 +53,76 @@ def simulate() -> None:
     """Play an identity provider against a running server."""
 
 
-@simulate.command()
-@click.option("--base-url", required=True, help="SCIM base URL, as it is pasted into Okta.")
-@click.option("--token", required=True, envvar="AUTHN_SCIM_TOKEN", help="SCIM token, as it is pasted into Okta.")
-@click.option("--secret-key", envvar="AUTHN_SCIM_SECRET_KEY", help="Lets the story see the product's side too.")
-@click.option(
-    "--map-roles",
-    is_flag=True,
-    help="For the length of the story, replace the attribute mapping by one of groups to roles.",
-)
-@story_options
-def okta(
-    *, base_url: str, token: str, secret_key: str | None, map_roles: bool, people: int, app: App, receiver_host: str
-) -> None:
-    """Drive a directory as Okta does: invented people are assigned, changed, grouped and unassigned.
+def simulate_command(idp: str, provider: Provider) -> click.Command:
+    """Return the command that plays one identity provider."""
+    client = provider.client
 
-    The invented people stay in the directory. Webhooks to this machine need WEBHOOK_ALLOW_HTTP=1 and
-    WEBHOOK_ALLOWED_NETWORKS on the server. Ends with status 1 when the server misbehaves.
-    """
-    with failing_loudly():
-        play(base_url, token, secret_key, Wishes(people, app, receiver_host, map_roles))
+    @click.command(idp, help=f"Drive a directory as {client.name} does.\n\n{client.introduction}\n\n{LEFT_BEHIND}")
+    @click.option("--base-url", required=True, help="SCIM base URL, as it is pasted into the identity provider.")
+    @click.option("--token", required=True, envvar="AUTHN_SCIM_TOKEN", help="SCIM token, pasted beside it.")
+    @click.option("--secret-key", envvar="AUTHN_SCIM_SECRET_KEY", help="Lets the story see the product's side too.")
+    @click.option(
+        "--map-roles",
+        is_flag=True,
+        help="For the length of the story, replace the attribute mapping by one of groups to roles.",
+    )
+    @click.option(
+        provider.option,
+        "way",
+        type=click.Choice(list(client.ways)),
+        default=next(iter(client.ways)),
+        show_default=True,
+        help=f"How {client.name} speaks.",
+    )
+    @people_option
+    @receiver_option
+    def command(
+        *,
+        base_url: str,
+        token: str,
+        secret_key: str | None,
+        map_roles: bool,
+        way: str,
+        people: int,
+        receiver_host: str,
+    ) -> None:
+        with failing_loudly():
+            play(base_url, token, secret_key, Wishes(provider, way, people, receiver_host, map_roles))
+
+    return command
+
+
+for _idp, _provider in PROVIDERS.items():
+    simulate.add_command(simulate_command(_idp, _provider))
 
 
 @click.command()
+@click.option("--idp", type=click.Choice(list(PROVIDERS)), default="okta", show_default=True, help="Whom to play.")
+@click.option("--way", help="How it speaks: a kind of app, a dialect, a setting; see “simulate IDP --help”.")
 @click.option(
     "--base-url", envvar="AUTHN_SCIM_DEMO_URL", help="SCIM base URL of a running server, instead of one of its own."
 )
 @click.option("--token", envvar="AUTHN_SCIM_DEMO_TOKEN", help="SCIM token for that server.")
 @click.option("--secret-key", envvar="AUTHN_SCIM_DEMO_SECRET_KEY", help="Secret key for that server.")
 @click.option("--keep", is_flag=True, help="Leave the server running until Ctrl-C.")
-@story_options
+@people_option
+@receiver_option
 def demo(
     *,
+    idp: str,
+    way: str | None,
     base_url: str | None,
     token: str | None,
     secret_key: str | None,
     keep: bool,
     people: int,
-    app: App,
     receiver_host: str,
 ) -> None:
-    """Start a server, play Okta and the product against it, and leave nothing behind."""
-    wishes = Wishes(people, app, receiver_host, map_roles=base_url is None)
+    """Start a server, play an identity provider and the product against it, and leave nothing behind."""
+    provider = PROVIDERS[idp]
+    if way is not None and way not in provider.client.ways:
+        raise click.BadParameter(f"{provider.client.name} speaks as {', '.join(provider.client.ways)}.")
+    wishes = Wishes(provider, way, people, receiver_host, map_roles=base_url is None)
     with failing_loudly():
         if base_url is None:
             play_on_own_server(wishes, keep=keep)
@@ -165,21 +182,22 @@ def play(base_url: str, token: str, secret_key: str | None, wishes: Wishes) -> N
     narrator = Narrator()
     base_url = scim_base_url(base_url)
     with ExitStack() as stack:
-        client = OktaClient(base_url, token, app=wishes.app, observer=narrator.observer("Okta"))
+        kind = wishes.provider.client
+        client = kind(base_url, token, way=wishes.way, observer=narrator.observer(kind.name))
         stack.callback(client.close)
         product = None
         if secret_key is not None:
             backend = ProductBackend(base_url.removesuffix("/scim/v2"), secret_key, narrator.observer("Product"))
             stack.callback(backend.close)
             product = stack.enter_context(product_side(backend, client, token, narrator, wishes))
-        tell_story(Stage(client, narrator, wishes.people, product))
+        tell_story(Stage(client, narrator, wishes.people, product), wishes.provider.chapters)
         click.echo()
         click.secho("The server behaved.", fg="green", bold=True)
 
 
 @contextmanager
 def product_side(
-    backend: ProductBackend, client: OktaClient, token: str, narrator: Narrator, wishes: Wishes
+    backend: ProductBackend, client: Client, token: str, narrator: Narrator, wishes: Wishes
 ) -> Iterator[Product]:
     """Register a webhook receiver and map roles if wished; afterwards, undo both."""
     with WebhookReceiver(wishes.receiver_host) as receiver, ExitStack() as stack:
@@ -189,8 +207,8 @@ def product_side(
                 raise Misbehaviour("No organization that the secret key opens has issued this SCIM token.")
             organization_id = organization["id"]
             admins_group = None
-            if wishes.map_roles:
-                admins_group = free_name(client, "Admins")
+            if wishes.map_roles and client.pushes_groups:
+                admins_group = client.free_group_name("Admins")
                 stack.callback(
                     backend.set_attribute_mapping, organization_id, backend.attribute_mapping(organization_id)
                 )

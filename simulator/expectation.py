@@ -1,4 +1,4 @@
-"""Which events the product must get for what Okta did, and how that compares with what came."""
+"""Which events the product must get for what the IdP did, and how that compares with what came."""
 
 from collections import defaultdict
 from collections.abc import Iterable

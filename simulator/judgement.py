@@ -1,4 +1,4 @@
-"""What Okta takes for a proper answer. Each check returns what it read, or raises Misbehaviour."""
+"""What an identity provider takes for a proper answer. Each check returns what it read, or raises Misbehaviour."""
 
 import json
 from collections.abc import Mapping
@@ -76,7 +76,7 @@ def read_service_provider_config(exchange: Exchange) -> JsonObject:
 
 
 def read_user(exchange: Exchange) -> JsonObject:
-    """Return a whole user: ``id``, ``userName`` and a boolean ``active`` are there, as Okta needs them."""
+    """Return a whole user: ``id``, ``userName`` and a boolean ``active`` are there, as IdPs need them."""
     user = read_object(exchange)
     _require_schema(user, USER_SCHEMA, exchange)
     _require_id(user, exchange)
@@ -85,7 +85,7 @@ def read_user(exchange: Exchange) -> JsonObject:
 
 
 def check_user_members(user: JsonObject, exchange: Exchange) -> None:
-    """Check what Okta reads of each user, in an answer of its own or in a list."""
+    """Check what an IdP reads of each user, in an answer of its own or in a list."""
     if not isinstance(user.get("userName"), str) or not user["userName"]:
         raise Misbehaviour("The user has no userName.", exchange)
     if not isinstance(user.get("active"), bool):
@@ -152,11 +152,11 @@ def _require_schema(content: JsonObject, schema: str, exchange: Exchange) -> Non
 
 def _require_id(resource: Any, exchange: Exchange) -> None:
     if not isinstance(resource, dict) or not isinstance(resource.get("id"), str) or not resource["id"]:
-        raise Misbehaviour("The resource has no id; Okta would take it for empty.", exchange)
+        raise Misbehaviour("The resource has no id; it would be taken for empty.", exchange)
 
 
 def _whole_number(content: JsonObject, name: str, exchange: Exchange) -> int:
     value = content.get(name)
     if not isinstance(value, int) or isinstance(value, bool):
-        raise Misbehaviour(f"{name} is {value!r}; Okta needs an integer.", exchange)
+        raise Misbehaviour(f"{name} is {value!r}; an integer is needed.", exchange)
     return value

@@ -1,6 +1,7 @@
 """Invented people: the same ones each time, with names from many scripts, on domains that belong to nobody."""
 
 import hashlib
+import uuid
 from dataclasses import dataclass
 
 BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -8,7 +9,7 @@ BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 @dataclass(frozen=True)
 class Person:
-    """A person as Okta knows one; ``okta_id`` becomes the externalId."""
+    """A person as an IdP knows one; ``okta_id`` is the id in Okta."""
 
     okta_id: str
     user_name: str
@@ -18,8 +19,23 @@ class Person:
 
     @property
     def full_name(self) -> str:
-        """The given name and the family name, in the order Okta shows them."""
+        """The given name and the family name, in this order."""
         return f"{self.given_name} {self.family_name}"
+
+    @property
+    def mail_nickname(self) -> str:
+        """The user name without its domain, which Entra sends as externalId."""
+        return self.user_name.partition("@")[0]
+
+    @property
+    def guid(self) -> str:
+        """The id in IdPs that make UUIDs."""
+        return str(uuid.uuid5(uuid.NAMESPACE_URL, self.okta_id))
+
+    @property
+    def hex_id(self) -> str:
+        """The id in IdPs that make 24 hexadecimal digits."""
+        return hashlib.sha256(self.okta_id.encode()).hexdigest()[:24]
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,15 @@
-"""What all chapters share: Okta, the product, who is assigned, and which events are due."""
+"""What all chapters share: the identity provider, the product, who is assigned, and which events are due."""
 
-import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from simulator.backend import ProductBackend
+from simulator.client import Assignment, Client
 from simulator.exchange import JsonObject, Misbehaviour
 from simulator.expectation import DIRECTORY_EVENTS, ExpectedEvents
 from simulator.learned import display_name, sentence
 from simulator.narrator import Narrator
-from simulator.okta import Assignment, OktaClient
 from simulator.people import Person, invent
 from simulator.receiver import WebhookReceiver
 
@@ -28,11 +28,14 @@ class Product:
     admins_group: str | None
 
 
-class Stage:
+C_co = TypeVar("C_co", bound=Client, covariant=True)
+
+
+class Stage(Generic[C_co]):
     """Where the story takes place. ``active`` and ``unassigned`` are user names by the ids of users."""
 
-    def __init__(self, okta: OktaClient, narrator: Narrator, people: int, product: Product | None) -> None:
-        self.okta = okta
+    def __init__(self, client: C_co, narrator: Narrator, people: int, product: Product | None) -> None:
+        self.client = client
         self.narrator = narrator
         self.product = product
         self.first = invent(0)
@@ -53,7 +56,7 @@ class Stage:
 
     def assign(self, person: Person) -> JsonObject:
         """Assign a person, and expect the event of it."""
-        assignment = self.okta.assign(person, new_password())
+        assignment = self.client.assign(person)
         self.note_assignment(person, assignment)
         return assignment.user
 
@@ -70,15 +73,29 @@ class Stage:
 
     def deactivate(self, user_id: str) -> None:
         """Unassign a person, and expect the event of it."""
-        self.okta.deactivate(user_id)
+        self.client.deactivate(user_id)
         self.unassigned[user_id] = self.active.pop(user_id)
         self.expected.add("scimUser.deprovisioned", user_id)
 
     def reactivate(self, user_id: str) -> None:
         """Activate an unassigned person again, and expect the event of it."""
-        self.okta.reactivate(user_id)
+        self.client.reactivate(user_id)
         self.active[user_id] = self.unassigned.pop(user_id)
         self.expected.add("scimUser.provisioned", user_id)
+
+    def delete(self, user_id: str) -> None:
+        """Delete a user, and expect the event of it if the person was assigned."""
+        self.client.delete_user(user_id)
+        if user_id in self.active:
+            self.expected.add("scimUser.deprovisioned", user_id)
+            self.unassigned[user_id] = self.active.pop(user_id)
+
+    def remove(self, user_id: str) -> None:
+        """Let a person leave as the IdP does it: by deactivation or by deletion."""
+        if self.client.deletes_users:
+            self.delete(user_id)
+        else:
+            self.deactivate(user_id)
 
     def expect_member(self, user_id: str, full_name: str, role: str | None = None) -> None:
         """See that the product has somebody as a member by this name, and in this role if one is given."""
@@ -89,7 +106,9 @@ class Stage:
             raise Misbehaviour(f"{full_name} ({user_id}) is assigned and is no member.")
         shown = display_name(membership["user"])
         if shown != full_name:
-            raise Misbehaviour(f"The membership of {user_id} shows {shown!r}, and Okta said {full_name!r}.")
+            raise Misbehaviour(
+                f"The membership of {user_id} shows {shown!r}, and {self.client.name} said {full_name!r}."
+            )
         if role is not None and membership["role"] != role:
             raise Misbehaviour(f"{full_name} must be {role}, and is {membership['role']}.")
         self.narrator.say(f"Member: {full_name} as {membership['role']}")
@@ -121,6 +140,5 @@ class Stage:
         return self.product.backend.members(self.product.organization_id).get(user_id)
 
 
-def new_password() -> str:
-    """Return a random password; Okta sends one with each new user, even where passwords are not synchronized."""
-    return secrets.token_urlsafe(24)
+# The title of a chapter, and what happens in it.
+Chapter = tuple[str, Callable[[Stage[Any]], None]]

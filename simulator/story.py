@@ -1,33 +1,36 @@
-"""The life of a customer's directory as Okta drives it, in chapters, with every answer and every event checked."""
+"""The life of a customer's directory as an IdP drives it, in chapters, with every answer and every event checked."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Sequence
 
 from simulator.back_fill import back_fill
-from simulator.exchange import Misbehaviour
-from simulator.okta import content_of
+from simulator.client import Client, content_of
+from simulator.exchange import JsonObject, Misbehaviour
+from simulator.people import Person
 from simulator.push_groups import push_groups
-from simulator.stage import Stage, new_password
+from simulator.stage import Chapter, Stage
 
 # A delivery that failed comes again after a minute and some jitter; a longer silence means that nothing comes any more.
 QUIET_SECONDS = 100.0
 
 
-def tell_story(stage: Stage) -> None:
-    """Tell all chapters.
+def tell_story(stage: Stage[Client], own_chapters: Sequence[Chapter]) -> None:
+    """Tell all chapters, those of the IdP's own ways among them.
 
     :raises Misbehaviour: At the first thing that is not as it must be.
     """
-    chapters: list[tuple[str, Callable[[Stage], None]]] = [
-        ("Okta tests its API credentials", test_credentials),
+    chapters: list[Chapter] = [
+        (f"{stage.client.name} tests the connection", test_connection),
         ("One person is assigned", assign_first),
         ("The person's profile changes", update_profile),
         ("The person leaves and comes back", leave_and_return),
         (f"The back-fill: {len(stage.others)} people at once", back_fill),
-        ("Groups are pushed", push_groups),
-        ("Some people are unassigned", unassign_some),
+        *([("Groups are pushed", push_groups)] if stage.client.pushes_groups else []),
+        *own_chapters,
+        ("Some people leave", let_some_leave),
         ("What the product learned of all this", take_stock),
     ]
+    stage.narrator.say(stage.client.introduction)
     for title, tell in chapters:
         stage.narrator.chapter(title)
         tell(stage)
@@ -35,60 +38,64 @@ def tell_story(stage: Stage) -> None:
             stage.product.receiver.check()
 
 
-def test_credentials(stage: Stage) -> None:
+def test_connection(stage: Stage[Client]) -> None:
     """Test the right token, then ones that must be refused."""
-    stage.okta.test_credentials()
+    stage.client.test_connection()
     stage.narrator.say("A green check. Now with a token that nobody issued, and with one without its scheme:")
-    stage.okta.with_authorization(f"Bearer scim_{secrets.token_hex(18).upper()}").expect_credentials_refused()
-    stage.okta.with_authorization("non-token").expect_credentials_refused()
-    stage.okta.expect_unknown_refused("00919288221112222")
+    stage.client.with_authorization(f"Bearer scim_{secrets.token_hex(18).upper()}").expect_credentials_refused()
+    stage.client.with_authorization("non-token").expect_credentials_refused()
+    stage.client.expect_unknown_refused("00919288221112222")
 
 
-def assign_first(stage: Stage) -> None:
+def assign_first(stage: Stage[Client]) -> None:
     """Assign Nadia Petrov, and find her among the members."""
     user = stage.assign(stage.first)
-    if content_of(stage.okta.get_user(user["id"])) != content_of(user):
+    if content_of(stage.client.get_user(user["id"])) != content_of(user):
         raise Misbehaviour(f"Reading {user['id']} gives another user than the answer to its creation did.")
     stage.narrator.say("Created a second time, which must be refused:")
-    stage.okta.expect_duplicate_refused(stage.first, new_password())
+    stage.client.expect_duplicate_refused(stage.first)
     stage.expect_member(user["id"], stage.first.full_name)
     stage.tell_learned()
 
 
-def update_profile(stage: Stage) -> None:
-    """Change a name as both kinds of Okta app do it, then change nothing."""
-    user_id, okta = stage.id_of(stage.first), stage.okta
-    given, family = stage.first.given_name, stage.first.family_name
-    renamed = f"{family}-Lindqvist"
-    stage.narrator.say("By PATCH, as an app of Okta's catalogue:")
-    new = {"name": {"givenName": given, "familyName": renamed}, "displayName": f"{given} {renamed}"}
-    okta.as_app("oin").update_user(user_id, new)
-    stage.expected.add("scimUser.updated", user_id)
-    stage.expect_member(user_id, f"{given} {renamed}")
-    stage.narrator.say("By GET and PUT, as an app of the App Integration Wizard:")
-    old = {"name": {"givenName": given, "familyName": family}, "displayName": stage.first.full_name}
-    changed = okta.as_app("aiw").update_user(user_id, old)
+def update_profile(stage: Stage[Client]) -> None:
+    """Change a name in every way that the IdP has, then change nothing."""
+    user_id, client = stage.id_of(stage.first), stage.client
+    for number, (way, words) in enumerate(client.ways.items()):
+        stage.narrator.say(words)
+        family = f"{stage.first.family_name}-{('Lindqvist', 'Sørensen')[number % 2]}"
+        client.in_way(way).update_user(user_id, named(stage.first, family))
+        stage.expected.add("scimUser.updated", user_id)
+        stage.expect_member(user_id, f"{stage.first.given_name} {family}")
+    changed = client.update_user(user_id, named(stage.first, stage.first.family_name))
     stage.expected.add("scimUser.updated", user_id)
     stage.expect_member(user_id, stage.first.full_name)
     stage.narrator.say("The same once more, which changes nothing and must tell the product nothing:")
-    again = okta.as_app("aiw").update_user(user_id, old)
+    again = client.update_user(user_id, named(stage.first, stage.first.family_name))
     if again.get("meta", {}).get("lastModified") != changed.get("meta", {}).get("lastModified"):
-        raise Misbehaviour(f"A PUT that changes nothing gave {user_id} another lastModified.")
+        raise Misbehaviour(f"A change that changes nothing gave {user_id} another lastModified.")
     stage.tell_learned()
 
 
-def leave_and_return(stage: Stage) -> None:
-    """Deactivate and reactivate, then deactivate and assign anew: it stays the same user."""
+def named(person: Person, family_name: str) -> JsonObject:
+    """Return the attributes of a person who is called by another family name."""
+    name = {"givenName": person.given_name, "familyName": family_name}
+    return {"name": name, "displayName": f"{person.given_name} {family_name}"}
+
+
+def leave_and_return(stage: Stage[Client]) -> None:
+    """Deactivate and reactivate, then leave and be assigned anew: it stays the same user."""
     user_id = stage.id_of(stage.first)
     stage.deactivate(user_id)
-    found = stage.okta.find_user(stage.first.user_name)
+    found = stage.client.find_user(stage.first.user_name)
     if found is None or found["id"] != user_id or found["active"] is not False:
         raise Misbehaviour(f"The look-up of a deactivated user must find it, inactive. It found: {found}")
     stage.expect_no_member(user_id)
     stage.reactivate(user_id)
     stage.expect_member(user_id, stage.first.full_name)
-    stage.narrator.say("Unassigned, and assigned again some months later:")
-    stage.deactivate(user_id)
+    stage.narrator.say("Gone, and assigned again some months later:")
+    stage.remove(user_id)
+    stage.expect_no_member(user_id)
     again = stage.assign(stage.first)
     if again["id"] != user_id:
         raise Misbehaviour(f"{stage.first.full_name} came back as {again['id']} and was {user_id} before.")
@@ -97,12 +104,12 @@ def leave_and_return(stage: Stage) -> None:
     stage.tell_learned()
 
 
-def unassign_some(stage: Stage) -> None:
-    """Unassign every tenth person, and compare the members with who is assigned."""
+def let_some_leave(stage: Stage[Client]) -> None:
+    """Let every tenth person leave, and compare the members with who is assigned."""
     leaving = [stage.id_of(person) for person in stage.others[::10]]
-    with stage.narrator.muted(), stage.narrator.progress("Unassigned", len(leaving)) as progress:
+    with stage.narrator.muted(), stage.narrator.progress("Left", len(leaving)) as progress:
         for user_id in leaving:
-            stage.deactivate(user_id)
+            stage.remove(user_id)
             progress.step()
     stage.tell_learned()
     if stage.product is None:
@@ -116,7 +123,7 @@ def unassign_some(stage: Stage) -> None:
     )
 
 
-def take_stock(stage: Stage) -> None:
+def take_stock(stage: Stage[Client]) -> None:
     """Wait for every event that is due, and compare what came with what happened."""
     say = stage.narrator.say
     if stage.product is None:

@@ -1,9 +1,9 @@
-"""HTTP as Okta's provisioning client speaks it: its headers, kept-alive connections, and its manner of backing off."""
+"""HTTP as provisioning clients speak it: their headers, kept-alive connections, and their manner of backing off."""
 
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -12,10 +12,7 @@ import urllib3
 from simulator.exchange import Exchange, JsonObject, Misbehaviour, Observer
 from simulator.judgement import check_refusal
 
-USER_AGENT = "Okta SCIM Client 1.0.0"
-MEDIA_TYPE = "application/scim+json"
-
-# Okta gives an answer 60 seconds, and gives a task up for good after its tenth attempt.
+# As Okta does it: an answer gets 60 seconds, and a task is given up for good after its tenth attempt.
 ANSWER_SECONDS = 60
 MAX_ATTEMPTS = 10
 
@@ -50,7 +47,11 @@ class Connections:
         started = time.perf_counter()
         try:
             answer = self._pool.request(
-                method, url, headers=headers, body=None if body is None else body.encode(), redirect=False
+                method,
+                url,
+                headers={"User-Agent": urllib3.util.SKIP_HEADER, **headers},
+                body=None if body is None else body.encode(),
+                redirect=False,
             )
         except urllib3.exceptions.HTTPError as error:
             raise Misbehaviour(f"No answer to {method} {url}: {error}") from error
@@ -74,18 +75,33 @@ class Connections:
         self._pool.clear()
 
 
-class OktaTransport:
-    """Sends what Okta sends to one SCIM base URL with one Authorization header, and waits where it is told to."""
+class Transport:
+    """Sends what an IdP sends to one SCIM base URL with one Authorization header, and waits where it is told to."""
 
     def __init__(
-        self, connections: Connections, base_url: str, authorization: str, sleep: Callable[[float], None] = time.sleep
+        self,
+        connections: Connections,
+        base_url: str,
+        authorization: str,
+        *,
+        name: str,
+        headers: Mapping[str, str],
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.connections = connections
         self.base_url = base_url.rstrip("/")
         self.authorization = authorization
+        self.name = name
+        self.headers = headers
         self.sleep = sleep
         self.back_offs: list[BackOff] = []
         self._lock = threading.Lock()
+
+    def with_authorization(self, authorization: str) -> "Transport":
+        """Return the same transport with another Authorization header."""
+        return Transport(
+            self.connections, self.base_url, authorization, name=self.name, headers=self.headers, sleep=self.sleep
+        )
 
     def call(self, method: str, path: str, body: JsonObject | None = None, *, expected: tuple[int, ...]) -> Exchange:
         """Send a request and return its exchange once the server took it.
@@ -100,17 +116,11 @@ class OktaTransport:
             self._back_off(exchange, attempt)
         if exchange.status not in expected:
             wanted = " or ".join(str(status) for status in expected)
-            raise Misbehaviour(f"Okta expects {wanted} here, and got {exchange.status}.", exchange)
+            raise Misbehaviour(f"{self.name} expects {wanted} here, and got {exchange.status}.", exchange)
         return exchange
 
     def _send(self, method: str, path: str, body: JsonObject | None) -> Exchange:
-        headers = {
-            "User-Agent": USER_AGENT,
-            "Authorization": self.authorization,
-            "Accept": MEDIA_TYPE,
-            "Accept-Charset": "utf-8",
-            "Content-Type": f"{MEDIA_TYPE}; charset=utf-8",
-        }
+        headers = {**self.headers, "Authorization": self.authorization}
         text = None if body is None else json.dumps(body, ensure_ascii=False, separators=(",", ":"))
         token = self.authorization.rpartition(" ")[2]
         passwords = [body["password"]] if body is not None and "password" in body else []
@@ -121,10 +131,10 @@ class OktaTransport:
         check_refusal(exchange, 429)
         retry_after = exchange.headers.get("Retry-After", "")
         if not (retry_after.isascii() and retry_after.isdigit()):
-            complaint = "Okta heeds Retry-After only as a whole number of seconds; it would now wait five minutes."
+            complaint = f"{self.name} needs Retry-After as a whole number of seconds; Okta would now wait five minutes."
             raise Misbehaviour(complaint, exchange)
         if attempt == MAX_ATTEMPTS:
-            raise Misbehaviour(f"Still 429 at attempt {attempt}; Okta gives the task up here.", exchange)
+            raise Misbehaviour(f"Still 429 at attempt {attempt}; {self.name} gives the task up here.", exchange)
         waited = max(1, int(retry_after)) * 2 ** (attempt - 1)
         with self._lock:
             self.back_offs.append(BackOff(attempt, int(retry_after), waited))

@@ -7,8 +7,9 @@ from urllib.parse import unquote
 
 import pytest
 
+from simulator.client import PushedGroup
 from simulator.exchange import Misbehaviour
-from simulator.okta import OktaClient, PushedGroup
+from simulator.okta import OktaClient
 from simulator.people import invent
 
 USER_SCHEMA = "urn:ietf:params:scim:schemas:core:2.0:User"
@@ -60,7 +61,9 @@ def waits() -> list[float]:
 
 @pytest.fixture
 def okta(stub: Any, waits: list[float]) -> OktaClient:
-    return OktaClient(stub.url, "scim_01HKX9SYSECRET", connections=1, sleep=waits.append)
+    okta = OktaClient(stub.url, "scim_01HKX9SYSECRET", connections=1, sleep=waits.append)
+    okta.new_password = lambda: "a long password"
+    return okta
 
 
 # -- What is sent -----------------------------------------------------------------
@@ -68,7 +71,7 @@ def okta(stub: Any, waits: list[float]) -> OktaClient:
 
 def test_a_look_up_and_a_creation_are_sent_as_okta_sends_them(okta: OktaClient, stub: Any, answer: Any) -> None:
     stub.will(answer(body=listing()), answer(201, user(), CREATED))
-    okta.assign(NADIA, "a password")
+    okta.assign(NADIA)
     looked_up, created = stub.requests
     assert (
         unquote(looked_up.path)
@@ -90,7 +93,7 @@ def test_a_look_up_and_a_creation_are_sent_as_okta_sends_them(okta: OktaClient, 
         "locale": "en-US",
         "externalId": NADIA.okta_id,
         "groups": [],
-        "password": "a password",
+        "password": "a long password",
         "active": True,
     }
 
@@ -98,7 +101,7 @@ def test_a_look_up_and_a_creation_are_sent_as_okta_sends_them(okta: OktaClient, 
 def test_a_user_that_the_look_up_finds_is_linked_by_put(okta: OktaClient, stub: Any, answer: Any) -> None:
     found = user(active=False, title="Engineer")
     stub.will(answer(body=listing(found)), answer(body=user(title="Engineer")))
-    assignment = okta.assign(NADIA, "a password")
+    assignment = okta.assign(NADIA)
     assert assignment.before == found
     assert assignment.changed
     assert (stub.requests[1].method, stub.requests[1].path) == ("PUT", "/scim/v2/Users/user_1")
@@ -118,7 +121,7 @@ def test_a_catalogue_app_deactivates_by_a_patch_without_a_path(okta: OktaClient,
 
 def test_a_wizard_app_deactivates_by_get_and_put(okta: OktaClient, stub: Any, answer: Any) -> None:
     stub.will(answer(body=user()), answer(body=user(active=False)))
-    okta.as_app("aiw").deactivate("user_1")
+    okta.in_way("aiw").deactivate("user_1")
     assert [request.method for request in stub.requests] == ["GET", "PUT"]
     assert stub.requests[1].body == user(active=False)
 
@@ -139,7 +142,7 @@ def test_push_now_replaces_the_full_list(okta: OktaClient, stub: Any, answer: An
     stub.will(answer(204), answer(204))
     group = PushedGroup("grp_1", "Platform Team", {"user_1": "n@acme.example"})
     okta.push_now(group)
-    okta.as_app("aiw").push_now(group)
+    okta.in_way("aiw").push_now(group)
     patch, put = stub.requests
     member = {"value": "user_1", "display": "n@acme.example"}
     assert patch.body["Operations"] == [{"op": "replace", "path": "members", "value": [member]}]
@@ -210,7 +213,7 @@ def test_a_404_passes_for_an_empty_look_up_if_it_is_a_scim_error(okta: OktaClien
         (201, user(name={"givenName": "Nadia"}), CREATED, "name was sent as"),
         (201, user(emails=[]), CREATED, "emails was sent as"),
         (201, user(password="x"), CREATED, "shows a password"),
-        (201, user(nickName="a password"), CREATED, "repeats a secret"),
+        (201, user(nickName="a long password"), CREATED, "repeats a secret"),
         (201, user(), {}, "Location"),
     ],
 )
@@ -219,7 +222,7 @@ def test_a_crooked_creation_is_a_misbehaviour(
 ) -> None:
     stub.will(answer(status, body, headers))
     with pytest.raises(Misbehaviour, match=complaint):
-        okta.create_user(NADIA, "a password")
+        okta.create_user(NADIA)
 
 
 def test_a_deactivated_user_that_is_shown_as_active_is_a_misbehaviour(okta: OktaClient, stub: Any, answer: Any) -> None:
@@ -274,7 +277,7 @@ def test_a_misbehaviour_shows_the_request_and_the_answer_without_the_secrets(
 ) -> None:
     stub.will(answer(500, error(500)))
     with pytest.raises(Misbehaviour) as caught:
-        okta.create_user(NADIA, "a long password")
+        okta.create_user(NADIA)
     text = str(caught.value)
     assert "> POST " in text
     assert "< 500" in text
@@ -285,7 +288,7 @@ def test_a_misbehaviour_shows_the_request_and_the_answer_without_the_secrets(
 
 def test_no_answer_is_a_misbehaviour() -> None:
     with pytest.raises(Misbehaviour, match="No answer to GET"):
-        OktaClient("http://127.0.0.1:1/scim/v2", "scim_0").test_credentials()
+        OktaClient("http://127.0.0.1:1/scim/v2", "scim_0").test_connection()
 
 
 # -- Backing off --------------------------------------------------------------------

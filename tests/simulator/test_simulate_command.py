@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from simulator.commands import demo, failing_loudly, scim_base_url, simulate
 from simulator.exchange import Misbehaviour
+from simulator.providers import PROVIDERS
 
 
 @pytest.mark.parametrize(
@@ -31,15 +32,32 @@ def test_anything_else_is_no_base_url(given: str) -> None:
         scim_base_url(given)
 
 
-def test_a_server_that_is_not_there_is_said_to_give_no_answer() -> None:
-    result = CliRunner().invoke(simulate, ["okta", "--base-url", "http://127.0.0.1:1", "--token", "scim_0"])
+@pytest.mark.parametrize("idp", PROVIDERS)
+def test_a_server_that_is_not_there_is_said_to_give_no_answer(idp: str) -> None:
+    result = CliRunner().invoke(simulate, [idp, "--base-url", "http://127.0.0.1:1", "--token", "scim_0"])
     assert result.exit_code == 1
-    assert "MISBEHAVIOUR: No answer to GET http://127.0.0.1:1/scim/v2/ServiceProviderConfig" in result.stderr
+    assert "MISBEHAVIOUR: No answer to GET http://127.0.0.1:1/scim/v2/" in result.stderr
 
 
-def test_a_misbehaviour_ends_the_command_with_status_1_and_shows_both_sides(stub: Any, answer: Any) -> None:
+@pytest.mark.parametrize("idp", PROVIDERS)
+def test_each_identity_provider_says_in_plain_words_what_it_does(idp: str) -> None:
+    result = CliRunner().invoke(simulate, [idp, "--help"])
+    assert result.exit_code == 0
+    shown = " ".join(result.output.split())
+    assert PROVIDERS[idp].client.introduction in shown
+    assert PROVIDERS[idp].option in shown and all(way in shown for way in PROVIDERS[idp].client.ways)
+
+
+def test_a_demo_knows_the_ways_of_whom_it_plays() -> None:
+    result = CliRunner().invoke(demo, ["--idp", "entra", "--way", "aiw"])
+    assert result.exit_code == 2
+    assert "aadOptscim062020" in result.stderr
+
+
+@pytest.mark.parametrize("idp", PROVIDERS)
+def test_a_misbehaviour_ends_the_command_with_status_1_and_shows_both_sides(stub: Any, answer: Any, idp: str) -> None:
     stub.will(answer(418, "I am a teapot", media_type="text/plain"))
-    result = CliRunner().invoke(simulate, ["okta", "--base-url", stub.url, "--token", "scim_01HKX9SYSECRET"])
+    result = CliRunner().invoke(simulate, [idp, "--base-url", stub.url, "--token", "scim_01HKX9SYSECRET"])
     assert result.exit_code == 1
     assert "> GET " in result.stderr
     assert "I am a teapot" in result.stderr
