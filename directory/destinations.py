@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from directory.sizes import MAX_INTEGER_BITS, Oversize, plain_copy, text_bytes
@@ -48,20 +48,21 @@ class Unusable(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """A place that a mapping may write to. ``name`` is as it is written in a mapping."""
+    """A place that a mapping may write to. ``name`` is as it is written in a mapping.
+
+    ``is_role`` tells whether values are candidates for the role; ``metadata_keys``
+    are the keys below ``public_metadata``, from the outside in, and empty for
+    any other destination.
+    """
 
     name: str
+    is_role: bool = field(init=False, compare=False)
+    metadata_keys: tuple[str, ...] = field(init=False, compare=False)
 
-    @property
-    def is_role(self) -> bool:
-        """Whether values are candidates for the role."""
-        return self.name == ORGANIZATION_ROLE
-
-    @property
-    def metadata_keys(self) -> tuple[str, ...]:
-        """The keys below ``public_metadata``, from the outside in; empty for any other destination."""
+    def __post_init__(self) -> None:
         head, *keys = self.name.split(".")
-        return tuple(keys) if head == PUBLIC_METADATA else ()
+        object.__setattr__(self, "is_role", self.name == ORGANIZATION_ROLE)
+        object.__setattr__(self, "metadata_keys", tuple(keys) if head == PUBLIC_METADATA else ())
 
 
 def find_destination(text: str) -> Destination | None:

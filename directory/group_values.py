@@ -9,6 +9,8 @@ GroupValue = dict[str, Any]
 
 # As many as a path looks at. Only pushed groups may be more.
 MAX_SENT = 1000
+# A longer name is compared as it is written: folding is slow in some alphabets.
+MAX_FOLDED_CHARACTERS = 256
 
 
 def with_groups(resource: dict[str, Any], pushed: Sequence[GroupValue]) -> dict[str, Any]:
@@ -29,7 +31,7 @@ def _merged(own: list[Any], pushed: Sequence[GroupValue]) -> list[GroupValue]:
     for element in own:
         value = _group_value(element)
         name = value.get("value") if value else None
-        group = by_name.get(fold(name), value) if isinstance(name, str) else value
+        group = by_name.get(_key(name), value) if isinstance(name, str) else value
         if group is not None and id(group) not in seen:
             seen.add(id(group))
             merged.append(group)
@@ -60,5 +62,9 @@ def _by_every_name(pushed: Sequence[GroupValue]) -> dict[str, GroupValue]:
     for key in ("id", "externalId", "value"):
         for group in pushed:
             if group.get(key):
-                found.setdefault(fold(str(group[key])), group)
+                found.setdefault(_key(str(group[key])), group)
     return found
+
+
+def _key(name: str) -> str:
+    return fold(name) if len(name) <= MAX_FOLDED_CHARACTERS else name

@@ -13,6 +13,7 @@ from organizations.members import get_membership
 from organizations.roles import find_role, get_role
 from tests import okta
 from tests.conftest import Tenant
+from tests.events import events_of
 
 EXPRESSION = '{{ value | downcase | replace: "admins", "org:admin" | default: "org:member" }}'
 WALKTHROUGH = {"groups[0].value": f"{EXPRESSION}.organization_role"}
@@ -265,6 +266,25 @@ def test_the_order_of_groups_does_not_matter_where_all_of_them_count(acme: Tenan
         for group_id in groups:
             acme.scim("DELETE", f"/Groups/{group_id}")
         assert role_of(acme, user_id) == "org:member"
+
+
+def test_a_change_of_a_group_is_followed_for_exactly_the_people_it_touches(app: Flask, acme: Tenant) -> None:
+    names = ("stays", "joins", "leaves", "outside")
+    stays, joins, leaves, _outside = (make_user(acme, f"{name}.x", title=name) for name in names)
+    group_id = make_group(acme, "Staff", stays, leaves)
+    map_roles(acme, {"groups[*].value": "{{ value | downcase }}.organization_role", "title": "public_metadata.seen"})
+    before = len(events_of(app, acme.organization_id, "scimUser"))
+
+    def seen() -> list[str]:
+        changed = events_of(app, acme.organization_id, "scimUser")[before:]
+        return sorted(event["data"]["user"]["public_metadata"]["seen"] for event in changed)
+
+    acme.scim("PUT", f"/Groups/{group_id}", okta.group("Staff", stays, joins))
+    assert seen() == ["joins", "leaves"]
+
+    change(acme, f"/Groups/{group_id}", displayName="org:admin")
+    assert seen() == ["joins", "joins", "leaves", "stays"]
+    assert [role_of(acme, user_id) for user_id in (stays, joins, leaves)] == ["org:admin", "org:admin", "org:member"]
 
 
 # -- Mappings that change ------------------------------------------------------------------
