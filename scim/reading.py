@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from scim2_models import NotFoundException
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from directory.directories import Directory
@@ -18,6 +18,63 @@ MAX_MEMBERS_ANSWERED = 200
 
 # id, text, version, created, last modified
 Rows = Select[str, str, int, int, int]
+
+# Every read passes here, so its statements are built once, and executed on the connection.
+SELECTED: dict[str, Rows] = {
+    "User": select(
+        DirectoryUser.user_id.label("id"),
+        DirectoryUser.document,
+        DirectoryUser.version,
+        DirectoryUser.created_at,
+        DirectoryUser.last_modified_at,
+    ).where(DirectoryUser.deleted_at.is_(None)),
+    "Group": select(
+        DirectoryGroup.id,
+        DirectoryGroup.document,
+        DirectoryGroup.version,
+        DirectoryGroup.created_at,
+        DirectoryGroup.last_modified_at,
+    ),
+}
+BY_ID: dict[str, Rows] = {
+    "User": SELECTED["User"].where(
+        DirectoryUser.organization_id == bindparam("organization"), DirectoryUser.user_id == bindparam("resource")
+    ),
+    "Group": SELECTED["Group"].where(
+        DirectoryGroup.organization_id == bindparam("organization"), DirectoryGroup.id == bindparam("resource")
+    ),
+}
+BY_ID_LOCKED = {resource_type: query.with_for_update(key_share=True) for resource_type, query in BY_ID.items()}
+GROUPS = (
+    select(DirectoryGroupMember.user_id, DirectoryGroup.id, DirectoryGroup.display_name)
+    .join(
+        DirectoryGroup,
+        (DirectoryGroup.organization_id == DirectoryGroupMember.organization_id)
+        & (DirectoryGroup.id == DirectoryGroupMember.group_id),
+    )
+    .where(
+        DirectoryGroupMember.organization_id == bindparam("organization"),
+        DirectoryGroupMember.user_id.in_(bindparam("ids", expanding=True)),
+    )
+    .order_by(DirectoryGroupMember.joined_at, DirectoryGroup.id)
+)
+MEMBERS = (
+    select(
+        DirectoryGroupMember.group_id,
+        DirectoryGroupMember.user_id,
+        func.coalesce(DirectoryGroupMember.display, DirectoryUser.display_name, DirectoryUser.user_name),
+    )
+    .join(
+        DirectoryUser,
+        (DirectoryUser.organization_id == DirectoryGroupMember.organization_id)
+        & (DirectoryUser.user_id == DirectoryGroupMember.user_id),
+    )
+    .where(
+        DirectoryGroupMember.organization_id == bindparam("organization"),
+        DirectoryGroupMember.group_id.in_(bindparam("ids", expanding=True)),
+    )
+    .order_by(DirectoryGroupMember.group_id, DirectoryGroupMember.user_id)
+)
 
 
 def get_document(
@@ -36,10 +93,11 @@ def get_document(
 
     :raises NotFoundException: When the directory has none of this type and id.
     """
-    query = select_rows(directory, resource_type).where(_id_column(resource_type) == resource_id)
-    if lock:
-        query = query.with_for_update(key_share=True)
-    documents = documents_of(session, directory, resource_type, session.execute(query).all(), computed)
+    session.flush()  # statements on the connection do not see to that themselves
+    query = BY_ID_LOCKED[resource_type] if lock else BY_ID[resource_type]
+    named = {"organization": directory.organization_id, "resource": resource_id}
+    rows = session.connection().execute(query, named).all()
+    documents = documents_of(session, directory, resource_type, rows, computed)
     if not documents:
         raise NotFoundException(detail=f"{resource_type} {resource_id[:64]!r} was not found in this directory.")
     return documents[0]
@@ -80,21 +138,8 @@ def _id_column(resource_type: str) -> Any:
 
 def select_rows(directory: Directory, resource_type: str) -> Rows:
     """Return the query of a directory's resources of a type: id, text, version, created, last modified."""
-    if resource_type == "User":
-        return select(
-            DirectoryUser.user_id.label("id"),
-            DirectoryUser.document,
-            DirectoryUser.version,
-            DirectoryUser.created_at,
-            DirectoryUser.last_modified_at,
-        ).where(DirectoryUser.organization_id == directory.organization_id, DirectoryUser.deleted_at.is_(None))
-    return select(
-        DirectoryGroup.id,
-        DirectoryGroup.document,
-        DirectoryGroup.version,
-        DirectoryGroup.created_at,
-        DirectoryGroup.last_modified_at,
-    ).where(DirectoryGroup.organization_id == directory.organization_id)
+    table: Any = DirectoryUser if resource_type == "User" else DirectoryGroup
+    return SELECTED[resource_type].where(table.organization_id == directory.organization_id)
 
 
 def documents_of(
@@ -120,21 +165,9 @@ def documents_of(
 
 def _groups(session: Session, directory: Directory, user_ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
     """Return the ``groups`` of users (RFC 7643 §4.1.2), in the order of joining."""
-    query = (
-        select(DirectoryGroupMember.user_id, DirectoryGroup.id, DirectoryGroup.display_name)
-        .join(
-            DirectoryGroup,
-            (DirectoryGroup.organization_id == DirectoryGroupMember.organization_id)
-            & (DirectoryGroup.id == DirectoryGroupMember.group_id),
-        )
-        .where(
-            DirectoryGroupMember.organization_id == directory.organization_id,
-            DirectoryGroupMember.user_id.in_(user_ids),
-        )
-        .order_by(DirectoryGroupMember.joined_at, DirectoryGroup.id)
-    )
+    named = {"organization": directory.organization_id, "ids": user_ids}
     groups = defaultdict(list)
-    for user_id, group_id, name in session.execute(query):
+    for user_id, group_id, name in session.connection().execute(GROUPS, named):
         groups[user_id].append({"value": group_id, "$ref": f"Groups/{group_id}", "display": name, "type": "direct"})
     return groups
 
@@ -143,25 +176,9 @@ def _members(
     session: Session, directory: Directory, group_ids: Sequence[str], at_most: int | None = None
 ) -> dict[str, list[dict[str, Any]]]:
     """Return the ``members`` of groups (RFC 7643 §4.2), in the order of their ids."""
-    query = (
-        select(
-            DirectoryGroupMember.group_id,
-            DirectoryGroupMember.user_id,
-            func.coalesce(DirectoryGroupMember.display, DirectoryUser.display_name, DirectoryUser.user_name),
-        )
-        .join(
-            DirectoryUser,
-            (DirectoryUser.organization_id == DirectoryGroupMember.organization_id)
-            & (DirectoryUser.user_id == DirectoryGroupMember.user_id),
-        )
-        .where(
-            DirectoryGroupMember.organization_id == directory.organization_id,
-            DirectoryGroupMember.group_id.in_(group_ids),
-        )
-        .order_by(DirectoryGroupMember.group_id, DirectoryGroupMember.user_id)
-        .limit(at_most)
-    )
+    named = {"organization": directory.organization_id, "ids": group_ids}
     members = defaultdict(list)
-    for group_id, user_id, name in session.execute(query):
+    query = MEMBERS if at_most is None else MEMBERS.limit(at_most)
+    for group_id, user_id, name in session.connection().execute(query, named):
         members[group_id].append({"value": user_id, "$ref": f"Users/{user_id}", "type": "User", "display": name})
     return members
