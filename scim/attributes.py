@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 from inspect import isclass
 from typing import Any
 
@@ -90,15 +91,13 @@ class StoredAttributes:
     """The attributes of one resource type in one organization."""
 
     def __init__(self, resource_type: str, model: type[Resource[Any]], organization_id: str, json: JsonSql) -> None:
-        bound: Any = ScimFilter.__class_getitem__(model)
         self.resource_type = resource_type
         self.organization_id = organization_id
         self.json = json
-        self.names: ScimFilter[Any] = bound("id pr")  # resolves names; what it filters does not matter
+        self.names = _names_of(model)
         self.table: Any = DirectoryUser if resource_type == "User" else DirectoryGroup
-        self.columns = _user_columns() if resource_type == "User" else _group_columns()
+        self.columns = _columns_of(resource_type)
         self.table_id: Any = DirectoryUser.user_id if resource_type == "User" else DirectoryGroup.id
-        self.columns["meta.resourcetype"] = Kind.exact, text_column(cast(literal(resource_type), Text))
 
     # -- By name ----------------------------------------------------------------
 
@@ -310,6 +309,21 @@ def _path(binding: AttributeBinding) -> tuple[str, ...]:
     schema = str(getattr(binding.model, "__schema__", ""))
     path = tuple(fold(name) for name in binding.urn.removeprefix(f"{schema}:").split("."))
     return path if schema.startswith(KNOWN_SCHEMAS[0]) else (fold(schema), *path)
+
+
+@cache
+def _names_of(model: type[Resource[Any]]) -> ScimFilter[Any]:
+    """Return what resolves the names of a model; what it filters does not matter."""
+    bound: Any = ScimFilter.__class_getitem__(model)
+    names: ScimFilter[Any] = bound("id pr")
+    return names
+
+
+@cache
+def _columns_of(resource_type: str) -> dict[str, tuple[Kind, Node]]:
+    """Return the attributes that are columns, by their names in small letters."""
+    columns = _user_columns() if resource_type == "User" else _group_columns()
+    return {**columns, "meta.resourcetype": (Kind.exact, text_column(cast(literal(resource_type), Text)))}
 
 
 def _user_columns() -> dict[str, tuple[Kind, Node]]:

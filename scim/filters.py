@@ -5,7 +5,7 @@ import binascii
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 from pydantic import TypeAdapter, ValidationError
 from scim2_models import InvalidFilterException, ScimFilter
@@ -26,8 +26,10 @@ from scim2_models.path import (
 from sqlalchemy import ColumnElement, and_, false, func, not_, or_
 
 from folding import LARGEST_NUMBER, fold
-from scim.attributes import Attribute, EntryAttributes, Kind, StoredAttributes, is_known_schema, undeclared_attribute
+from scim.attributes import Attribute, EntryAttributes, Kind, StoredAttributes, undeclared_attribute
 from scim.json_sql import JsonSql, Node
+
+USER_SCHEMA = "urn:ietf:params:scim:schemas:core:2.0:User"
 
 MAX_BYTES = 4096
 MAX_DEPTH = 20
@@ -126,13 +128,12 @@ class SqlFilter(FilterVisitor[Condition]):
 
     def visit_comparison(self, node: Comparison) -> Condition:
         """Compile ``attribute operator value``."""
+        found = _indexed(self.names, node)
+        if found is not None:
+            return found
         attribute = self.names.find(node.attr_path, comparing=True)
         if attribute is None:
             return self._elsewhere(lambda names: names.find(node.attr_path, comparing=True))
-        if node.op == CompareOperator.eq and isinstance(self.names, StoredAttributes):
-            found = _indexed(self.names, node.attr_path, node.value)
-            if found is not None:
-                return found
         if node.op == CompareOperator.ne:
             return not_(self._compare(attribute, CompareOperator.eq, node.value))
         return self._compare(attribute, node.op, node.value)
@@ -155,15 +156,13 @@ class SqlFilter(FilterVisitor[Condition]):
 
     def visit_value_path(self, node: ValuePath) -> Condition:
         """Compile ``attribute[…]``: one entry meets all of it."""
+        found = _indexed_entry(self.names, node)
+        if found is not None:
+            return found
         entries = self.names.entries_of(node.attr_path)
         if entries is None:
             return self._elsewhere(lambda names: names.entries_of(node.attr_path))
-        inside = SqlFilter(entries, self.json).visit(node.val_filter)
-        if isinstance(self.names, StoredAttributes):
-            found = _indexed_entry(self.names, node)
-            if found is not None:
-                return found
-        return entries.entries.any(inside)
+        return entries.entries.any(SqlFilter(entries, self.json).visit(node.val_filter))
 
     def _elsewhere(self, find: Callable[[StoredAttributes], object]) -> Condition:
         """Return false for what another of the searched resource types declares."""
@@ -238,27 +237,34 @@ def _ordered(expression: Any, op: CompareOperator, value: Any) -> Condition:
     return ORDERINGS[op](expression, value)
 
 
-def _indexed(attributes: StoredAttributes, path: AttrPath, value: Any) -> Condition | None:
+def _indexed(names: Names, node: Comparison) -> Condition | None:
     """Return ``emails eq`` and ``emails.value eq`` from the index of addresses; None for any other comparison."""
-    is_address = path.attr.lower() == "emails" and (path.sub_attr or "value").lower() == "value"
-    if not is_address or not is_known_schema(path.uri) or not value or not isinstance(value, str):
+    path, value = node.attr_path, node.value
+    if node.op != CompareOperator.eq or not value or not isinstance(value, str) or not _is_emails(names, path):
         return None
-    return attributes.email_equals(value, None)
+    return names.email_equals(value, None) if (path.sub_attr or "value").lower() == "value" else None
 
 
-def _indexed_entry(attributes: StoredAttributes, node: ValuePath) -> Condition | None:
+def _indexed_entry(names: Names, node: ValuePath) -> Condition | None:
     """Return Entra's ``emails[type eq "work"].value eq "…"`` from the index of addresses; None for anything else."""
+    if not _is_emails(names, node.attr_path):
+        return None
     joined = isinstance(node.val_filter, LogicalExpr) and node.val_filter.op == LogicalOperator.and_
     terms = node.val_filter.terms if isinstance(node.val_filter, LogicalExpr) and joined else (node.val_filter,)
     wanted = {
-        term.attr_path.attr.lower(): term.value
+        str(term.attr_path).lower(): term.value
         for term in terms
         if isinstance(term, Comparison) and term.op == CompareOperator.eq and isinstance(term.value, str) and term.value
     }
-    is_address = node.attr_path.attr.lower() == "emails" and is_known_schema(node.attr_path.uri)
-    if not is_address or len(wanted) != len(terms) or wanted.keys() | {"type"} != {"type", "value"}:
+    if len(wanted) != len(terms) or wanted.keys() | {"type"} != {"type", "value"} or "value" not in wanted:
         return None
-    return attributes.email_equals(wanted["value"], wanted.get("type"))
+    return names.email_equals(wanted["value"], wanted.get("type"))
+
+
+def _is_emails(names: Names, path: AttrPath) -> TypeGuard[StoredAttributes]:
+    """Tell whether a path is the addresses of a user, rather than something else of this name."""
+    is_user = isinstance(names, StoredAttributes) and names.resource_type == "User"
+    return is_user and path.attr.lower() == "emails" and (path.uri or USER_SCHEMA).lower() == USER_SCHEMA.lower()
 
 
 # -- What is compared with -------------------------------------------------------------

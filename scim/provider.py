@@ -6,7 +6,6 @@ import scim2_models as scim2
 from pydantic import ConfigDict, Field, GetCoreSchemaHandler, PrivateAttr
 from pydantic_core import CoreSchema, core_schema
 from scim2_models import (
-    AttributeBinding,
     CaseExact,
     ComplexAttribute,
     Mutability,
@@ -19,7 +18,6 @@ from scim2_models.resources.group import GroupMember
 from scim2_models.resources.user import Email as CoreEmail
 
 from directory.group_membership import MemberChange
-from folding import fold
 
 DEFAULT_PAGE_SIZE = 100
 MAX_PAGE_SIZE = 200
@@ -105,11 +103,6 @@ class Group(scim2.Group):
     _member_change: MemberChange | None = PrivateAttr(default=None)
 
 
-def comparison_key(binding: AttributeBinding, value: str) -> str:
-    """Return the form in which a text is compared: as it is, or folded as user names and addresses are."""
-    return value if binding.case_exact else fold(value)
-
-
 # What identity providers send, tolerated for all of them alike: unknown schemas and
 # attributes are kept, Entra removes members by value, and expects the element that
 # a path filter describes to be made when it is missing.
@@ -117,7 +110,6 @@ POLICY = ScimPolicy(
     unknown=ScimPolicy.Unknown.keep,
     remove_value_as_filter=ScimPolicy.RemoveValue.apply,
     unmatched_path_filter=ScimPolicy.UnmatchedPathFilter.create,
-    comparison_key=comparison_key,
 )
 
 

@@ -118,7 +118,7 @@ class Search:
         """Return the query of what is found, and its order: whole rows of one type, or the keys of several."""
         if len(self.searched) == 1:
             searched = self.searched[0]
-            query = select_rows(self.directory, searched.attributes.resource_type).add_columns(literal(0).label("type"))
+            query: Any = select_rows(self.directory, searched.attributes.resource_type)
             if searched.value is not None:
                 query = query.add_columns(searched.value.expression.label("sort_value"))
             order = Order(searched.value, (searched.attributes.table_id,), self.descending)
@@ -158,4 +158,4 @@ def _sort_values(
 
 
 def _position(row: Any, *, is_next: bool) -> Position:
-    return Position(is_next, getattr(row, "sort_value", None), row.type, row.id)
+    return Position(is_next, getattr(row, "sort_value", None), getattr(row, "type", 0), row.id)
