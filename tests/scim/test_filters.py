@@ -15,12 +15,13 @@ import pytest
 from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scim2_models import ScimFilter
+from scim2_models import Path, ScimFilter
 
 from app import create_app
 from config import Settings
 from database import db
 from directory.directories import Directory
+from directory.resources import CASE_EXACT
 from organizations.organizations import bootstrap
 from scim.filters import parse_filter
 from scim.provider import POLICY, make_provider
@@ -366,3 +367,19 @@ def test_the_evaluator_of_the_protocol_library_agrees(populated: Populated, term
         expected = sorted(person.id for person in people if bound.match(person))
 
     assert populated.found(term.text) == expected, term.text
+
+
+def test_the_folded_document_keeps_the_case_of_exactly_what_the_schemas_declare_so() -> None:
+    columns_or_rows = ("id", "schemas", "meta", "groups", "members", "password")
+    declared = set()
+    for type_ in PROVIDER.resource_types:
+        bound: Any = Path.__class_getitem__(PROVIDER.model_for(type_))
+        for path in bound.iter_paths():
+            binding = path.resolve()
+            if binding is not None and binding.case_exact and path.parts[0] not in columns_or_rows:
+                holder = (
+                    () if binding.model.__schema__.startswith("urn:ietf:params:scim:schemas:core") else (path.schema,)
+                )
+                declared.add((*holder, *path.parts))
+
+    assert declared == set(CASE_EXACT)
