@@ -238,7 +238,14 @@ class Listening:
         environ = {**clean_environment(directory), "DATA_DIR": str(directory / "other"), **environ}
         with self.output.open("wb") as file:
             self.process = subprocess.Popen(
-                command, cwd=ROOT, env=environ, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
+                command,
+                cwd=ROOT,
+                env=environ,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                # As in a terminal, although the tests may run in the background of a shell, which ignores Ctrl-C.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
             )
 
     @property
