@@ -84,17 +84,24 @@ class Evaluation:
             except Exception:  # a mapping that fails for one person must not stop the directory
                 log.exception("the attribute mapping failed for %s", destination.name)
                 self._fail(destination, f"{destination.name} {_left(destination)}: its mapping failed unexpectedly.")
+        self._obey()
         return self.mapped
+
+    def _obey(self) -> None:
+        """Let go whom the IdP deactivates, whatever the mapping makes of it; what it does not decide the IdP does."""
+        said, decided = self._own_activity(), self.mapped.fields.get("active")
+        if decided is None and said is not None:
+            self.mapped.fields["active"] = said
+        elif decided is True and said is False:
+            self.mapped.fields["active"] = False
+            self._warn("active is false, as the IdP says: a mapping keeps nobody whom the IdP deactivates.")
 
     def _fail(self, destination: Destination, sentence: str) -> None:
         if destination.metadata_keys:
             self.mapped.undecided_paths.append(".".join(destination.metadata_keys))
         self.failures[destination] = sentence
         self._warn(sentence)
-        if destination.is_role:
-            self.mapped.role_failed = True
-        elif destination.name == "active":
-            self._set_field("active", None)
+        self.mapped.role_failed |= destination.is_role
 
     def _fill(self, destination: Destination, rules: tuple[Rule, ...]) -> None:
         if destination.is_role:
@@ -102,19 +109,15 @@ class Evaluation:
         elif destination.metadata_keys:
             self._fill_metadata(destination, rules)
         else:
-            self._set_field(destination.name, self._value(rules))
-
-    def _set_field(self, name: str, value: Any) -> None:
-        if name == "active" and value is None:  # whatever becomes of a mapping, who is deactivated is let go
-            value = self._own_activity()
-            if value is None:
-                return
-        self.mapped.fields[name] = value
+            value = self._value(rules)
+            if value is not None or destination.name != "active":
+                self.mapped.fields[destination.name] = value
 
     def _own_activity(self) -> bool | None:
-        said = (value for name, value in self.reading.resource.items() if name.lower() == "active")
+        resource = self.reading.resource
+        said = (value for name, value in resource.items() if name.lower() == "active")
         try:
-            return as_boolean(next(said, None))
+            return as_boolean(resource["active"] if "active" in resource else next(said, None))
         except Unusable:
             return None
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from flask import Flask
 from sqlalchemy import select
 
@@ -11,6 +12,7 @@ from models import DirectoryUser, Session
 from organizations.sign_in import find_signed_in, make_sign_in_link, sign_in
 from tests import okta
 from tests.conftest import Tenant
+from tests.directory.applying import people, put
 from tests.events import event_types, events_of
 
 
@@ -117,6 +119,27 @@ def test_a_deactivation_ends_membership_person_and_sessions_at_once(app: Flask, 
         assert session.scalars(select(Session.ended_at)).all() != [None]
     assert event_types(app, acme.organization_id) == ["scimUser.provisioned", "scimUser.deprovisioned"]
     assert events_of(app, acme.organization_id)[-1]["data"]["user"]["active"] is False
+
+
+@pytest.mark.parametrize(
+    "mapping",
+    [
+        {"active": []},
+        {"active": "public_metadata.active"},
+        {"active": "{{ true }}"},
+        {"userType": "active"},
+        {"active": '{{ value | replace: "false", "true" }}'},
+    ],
+)
+def test_no_mapping_of_active_keeps_whom_the_idp_deactivates(app: Flask, acme: Tenant, mapping: dict[str, Any]) -> None:
+    put(acme, mapping)
+    user_id = acme.scim("POST", "/Users", okta.user(userType="true")).json["id"]
+
+    for active in (False, True, False):
+        change = okta.patch({"op": "replace", "value": {"active": active}})
+        assert acme.scim("PATCH", f"/Users/{user_id}", change).json["active"] is active
+        stored = people(app, acme)[user_id]
+        assert (stored["active"], stored["role"]) == (active, "org:member" if active else None)
 
 
 def test_an_inactive_user_stays_readable_and_listed(acme: Tenant) -> None:
