@@ -125,9 +125,8 @@ def _record_with_consequences(session: Session, directory: Directory, event: New
         record_events(session, directory.organization_id, events)
     moved = [user_id for user_id, changes in followed.items() if "role" in changes]
     if moved and not count_admins(session, directory.organization_id):
-        for batch in batches(moved):
-            for user in _people(session, batch):
-                note_lost_admin(session, directory, user, followed[user.id])
+        people = [user for batch in batches(moved) for user in _people(session, batch)]
+        note_lost_admin(session, directory, [(user, followed[user.id]) for user in people])
 
 
 def _reevaluate(session: Session, directory: Directory, user_ids: Iterable[str]) -> dict[str, Changes]:

@@ -4,6 +4,7 @@ Each function belongs to the caller's transaction. Unique values are guarded by
 the database's own constraints, so two requests at once cannot both win.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import case, delete, or_, select
@@ -19,12 +20,12 @@ from directory.mappings import load_mapping
 from directory.memberships import admit, count_admins, find_any_membership, let_go, lost_last_admin
 from directory.profiles import Changes, take_over_management, write_profile
 from directory.resources import EmailKey, UserResource, dump, fold_document
-from directory.roles import follow_mapping
+from directory.roles import AskedRoles, follow_mapping
 from errors import Conflict, NotFound, VersionMismatch
 from folding import fold
 from models import DirectoryUser, DirectoryUserEmail, User
 from organizations.representations import user_object
-from organizations.roles import PROVISIONING_MANAGE, find_role
+from organizations.roles import PROVISIONING_MANAGE
 from webhooks.events import record_events
 
 
@@ -160,7 +161,7 @@ def change_directory_user(
         changes = follow_directory(session, directory, user, mapped, active=row.active)
         if changes or not is_same:
             _record(session, directory, "scimUser.updated", user, mapped, changes=changes)
-        note_lost_admin(session, directory, user, changes)
+        note_lost_admin(session, directory, [(user, changes)])
     return row
 
 
@@ -284,13 +285,19 @@ def deprovision(session: Session, directory: Directory, user: User, mapped: Mapp
         _say_lost_admin(session, directory, user)
 
 
-def note_lost_admin(session: Session, directory: Directory, user: User, changes: Changes) -> None:
-    """Say so when the directory gave another role to the last member who could manage provisioning."""
-    if "role" not in changes or count_admins(session, directory.organization_id):
+def note_lost_admin(session: Session, directory: Directory, changed: Sequence[tuple[User, Changes]]) -> None:
+    """Say so, once, when the directory gave other roles to the last members who could manage provisioning."""
+    moved = [(user, changes["role"]["from"]) for user, changes in changed if "role" in changes]
+    if not moved or count_admins(session, directory.organization_id):
         return
-    before = find_role(session, changes["role"]["from"])
-    if before is not None and PROVISIONING_MANAGE in before.permissions:
-        _say_lost_admin(session, directory, user)
+    managing = {
+        role.key
+        for role in AskedRoles(session).named({before for _, before in moved})
+        if PROVISIONING_MANAGE in role.permissions
+    }
+    last = next((user for user, before in reversed(moved) if before in managing), None)
+    if last is not None:
+        _say_lost_admin(session, directory, last)
 
 
 def _say_lost_admin(session: Session, directory: Directory, user: User) -> None:

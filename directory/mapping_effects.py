@@ -155,9 +155,7 @@ def write_effects(session: Session, organization_id: str, effects: Sequence[Effe
     ]
     if events:
         record_events(session, organization_id, events)
-    given_another_role = [effect for effect in staying if "role" in effect.changes]
-    for effect in given_another_role[-1:]:
-        note_lost_admin(session, directory, effect.person.user, effect.changes)
+    note_lost_admin(session, directory, [(effect.person.user, effect.changes) for effect in staying])
     for effect in effects:
         if effect.active != effect.person.row.active:
             _admit_or_let_go(session, directory, effect)

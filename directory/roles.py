@@ -129,13 +129,14 @@ def decide_role(roles: Roles, directory: Directory, membership: OrganizationMemb
         return RoleDecision(roles.default(), BY_DEFAULT, None) if before.source == BY_MAPPING else before
     choice = choose_role(roles, directory, mapped)
     decided = RoleDecision(choice.role, BY_MAPPING, choice.role.key)
+    if choice.by_mistake and len(choice.role.permissions) > len(before.role.permissions):
+        return before
     if before.source == BY_HAND:
         if mapped.role_failed:
             return before
         stays = before.mapped_role_key in (None, choice.role.key)
         return replace(before, mapped_role_key=choice.role.key) if stays else decided
-    raises = len(choice.role.permissions) > len(before.role.permissions)
-    return before if choice.by_mistake and raises else decided
+    return decided
 
 
 def follow_mapping(

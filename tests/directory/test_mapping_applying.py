@@ -12,7 +12,8 @@ from clock import now_ms
 from database import db
 from directory import mapping_applying
 from directory.mappings import load_mapping
-from models import DirectoryUser, MappingApplication, User
+from ids import new_id
+from models import DirectoryUser, MappingApplication, Role, User
 from tests import okta
 from tests.conftest import Tenant
 from tests.directory.applying import (
@@ -150,6 +151,21 @@ def test_taking_the_last_admin_away_is_told_once(app: Flask, acme: Tenant) -> No
     assert group_id
     put_and_apply(app, acme, {})
     assert len(events_of(app, acme.organization_id, "organization.lastAdminRemoved")) == 1
+
+
+def test_the_last_admin_is_missed_also_when_others_change_roles_with_them(app: Flask, acme: Tenant) -> None:
+    with app.app_context(), db.unit_of_work() as session:
+        session.add(Role(id=new_id("role"), key="org:auditor", name="Auditor", permissions=["a"]))
+    put_and_apply(app, acme, {"title": "organization_role"})
+    admin_id = add(acme, "ada", title="org:admin", nickName="org:member")
+    for name in ("bob", "cyd"):
+        add(acme, name, title="org:member", nickName="org:auditor")
+    set_role(app, acme, acme.admin_id, "org:member")
+
+    put_and_apply(app, acme, {"nickName": "organization_role"})
+
+    told = events_of(app, acme.organization_id, "organization.lastAdminRemoved")
+    assert [event["data"]["user"]["id"] for event in told] == [admin_id]
 
 
 def test_of_somebody_whom_another_organization_manages_only_the_role_changes(

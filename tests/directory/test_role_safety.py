@@ -125,6 +125,17 @@ def test_the_default_role_gives_nobody_more_by_mistake(app: Flask, acme: Tenant,
     assert role_of(acme, user_id) == "org:member"
 
 
+def test_the_default_role_gives_nobody_more_by_mistake_than_a_hand_left(app: Flask, acme: Tenant) -> None:
+    add_role(app, "org:guest")
+    map_roles(acme, {"title": "organization_role"})
+    user_id = make_user(acme, title="org:admin")
+    set_by_hand(app, acme, user_id, "org:guest")
+
+    change(acme, f"/Users/{user_id}", title="org:unknown")
+
+    assert (role_of(acme, user_id), membership_of(acme, user_id)["role_source"]) == ("org:guest", "manual")
+
+
 def test_a_role_that_was_deleted_falls_back_and_raises_nobody(app: Flask, acme: Tenant) -> None:
     add_role(app, "org:auditor", "org:sys_memberships:read", "org:sys_profile:read", "a", "b", "c")
     map_roles(acme, {"title": "organization_role"})
@@ -318,3 +329,16 @@ def test_groups_of_another_organization_are_no_groups_here(acme: Tenant, globex:
     make_group(globex, "Admins", here, there)
 
     assert (role_of(acme, here), role_of(globex, there)) == ("org:member", "org:admin")
+
+
+# -- When nobody is left who may manage provisioning --------------------------------------
+
+
+def test_the_last_admins_who_lose_their_role_with_a_group_are_told_of_once(app: Flask, acme: Tenant) -> None:
+    map_roles(acme, BY_NAME)
+    group_id = make_group(acme, "Admins", *(make_user(acme, name) for name in ("a", "b", "c")))
+    set_by_hand(app, acme, acme.admin_id, "org:member")
+
+    assert acme.scim("DELETE", f"/Groups/{group_id}").status_code == 204
+
+    assert len(events_of(app, acme.organization_id, "organization.lastAdminRemoved")) == 1
