@@ -27,7 +27,7 @@ from directory.mapping_applications import (
 )
 from directory.mapping_effects import decide, evaluate, write_effects
 from directory.mapping_people import Neighbours, Person, lock_people, read_people
-from directory.mappings import load_mapping
+from directory.mappings import await_former_mapping, load_mapping
 from ids import new_id
 from models import MappingApplication
 
@@ -51,6 +51,7 @@ def apply_to_everybody(db: Database, organization_id: str, stopping: Callable[[]
     """
     claimant = new_id("apply")
     with db.unit_of_work() as session:
+        await_former_mapping(session, organization_id)  # or people written by it might be passed over
         application = claim_application(session, organization_id, claimant)
         cursor = application.cursor if application else None
     if application is None:
@@ -62,6 +63,7 @@ def apply_to_everybody(db: Database, organization_id: str, stopping: Callable[[]
     except Exception:
         log.exception("the attribute mapping of %s cannot be applied", organization_id)
         with db.unit_of_work() as session:
+            load_mapping(session, organization_id)  # locked before the application's row, as everywhere
             failed = renew_application(session, organization_id, claimant)
             if failed is not None:
                 end_application(session, failed, FAILED, WENT_WRONG)

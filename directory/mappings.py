@@ -11,7 +11,8 @@ from directory.mapping import Mapping, compile_mapping, compile_stored_mapping
 from directory.mapping_applications import begin_application, restart_failed_application
 from models import AttributeMapping, Organization
 
-# A writer holds the organization's row lightly, so that a new mapping waits for those who go by the former one.
+# A writer holds the organization's row lightly, so that who applies a new mapping can wait for those who go by the
+# former one. PUT itself does not: where the IdP never pauses it might wait for long.
 OVERRIDE_FOR_WRITERS = (
     select(AttributeMapping.mapping)
     .select_from(Organization)
@@ -41,6 +42,11 @@ def load_mapping(session: Session, organization_id: str) -> Mapping:
     return compile_stored_mapping(override or {})
 
 
+def await_former_mapping(session: Session, organization_id: str) -> None:
+    """Wait for the transactions that write by a mapping that was replaced, and keep new ones until this one ends."""
+    session.execute(select(Organization.id).where(Organization.id == organization_id).with_for_update())
+
+
 def replace_mapping(session: Session, organization_id: str, mapping: dict[str, Any]) -> AttributeMapping | None:
     """Replace the override of an organization, and have it applied to everybody; an empty one brings the defaults back.
 
@@ -51,7 +57,7 @@ def replace_mapping(session: Session, organization_id: str, mapping: dict[str, A
     :raises InvalidInput: When an entry cannot work; nothing is saved then.
     """
     compile_mapping(mapping)
-    session.get_one(Organization, organization_id, with_for_update=True)
+    session.get_one(Organization, organization_id, with_for_update={"key_share": True})
     override = session.get(AttributeMapping, organization_id, populate_existing=True)
     # As text: the order of the entries means something.
     if json.dumps(mapping) == json.dumps(override.mapping if override else {}):
