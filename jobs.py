@@ -45,6 +45,9 @@ MARK_SECONDS = 600
 QUIET_SECONDS = 5.0
 # How many endpoints one worker process sends to at the same time. They wait for receivers, so threads are enough.
 DRAINS_PER_WORKER = 32
+# How many mappings one worker process applies at the same time. That is work for the processor, so more would take it
+# from the deliveries; the other mappings wait for their turn.
+APPLICATIONS_PER_WORKER = 2
 RECONNECT_SECONDS = 1.0
 # When a sweep last got through, in seconds since the epoch.
 SWEPT_AT = "authn-scim:swept-at"
@@ -142,7 +145,7 @@ def apply_mapping_of(organization_id: str) -> None:
     if drains is None:
         apply_to_everybody(db, organization_id)
     else:
-        drains.start(organization_id, lambda: apply_to_everybody(db, organization_id, drains.stopping.is_set))
+        drains.start_in_turn(organization_id, lambda: apply_to_everybody(db, organization_id, drains.stopping.is_set))
 
 
 def drain(endpoint_id: str, stopping: Callable[[], bool] = lambda: False) -> int:
@@ -166,15 +169,33 @@ class Drains:
         self.stopping = threading.Event()
         self._places = threading.Semaphore(places)
         self._threads = ThreadPoolExecutor(places, thread_name_prefix="webhook drain")
+        self._appliers = ThreadPoolExecutor(APPLICATIONS_PER_WORKER, thread_name_prefix="mapping")
+        self._waiting: set[str] = set()
 
     def start(self, name: str, work: Callable[[], int]) -> None:
         """Begin some work, which ends soon after ``stopping`` is set; wait while all places are taken."""
         self._places.acquire()
         try:
-            self._threads.submit(self._run, name, work)
+            self._threads.submit(self._run_and_leave, name, work)
         except BaseException:
             self._places.release()
             raise
+
+    def start_in_turn(self, name: str, work: Callable[[], int]) -> None:
+        """Begin some long work when it is its turn, and return at once; nothing where it waits already."""
+        if name not in self._waiting:
+            self._waiting.add(name)
+            self._appliers.submit(self._run_in_turn, name, work)
+
+    def _run_in_turn(self, name: str, work: Callable[[], int]) -> None:
+        self._waiting.discard(name)
+        self._run(name, work)
+
+    def _run_and_leave(self, name: str, work: Callable[[], int]) -> None:
+        try:
+            self._run(name, work)
+        finally:
+            self._places.release()
 
     def _run(self, name: str, work: Callable[[], int]) -> None:
         try:
@@ -184,12 +205,11 @@ class Drains:
             # What was not recorded is still due; the claim runs out, and the sweep starts the work again.
             log.exception("the work for %s was broken off", name)
             DRAINS_BROKEN_OFF.inc()
-        finally:
-            self._places.release()
 
     def finish(self) -> None:
-        """Let every drain end after the attempt it is at, and wait for that."""
+        """Let every drain end after the attempt it is at, and wait for that. What waits for its turn is left out."""
         self.stopping.set()
+        self._appliers.shutdown(wait=True, cancel_futures=True)
         self._threads.shutdown(wait=True)
 
 

@@ -1,6 +1,7 @@
 """A new mapping reaches everybody who is there already: once, in batches, whatever happens to the worker."""
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from directory.mappings import load_mapping
 from ids import new_id
 from models import DirectoryUser, MappingApplication, Role, User
 from tests import okta
-from tests.conftest import Tenant
+from tests.conftest import Tenant, wait_until
 from tests.directory.applying import (
     BY_GROUPS,
     add,
@@ -427,3 +428,22 @@ def test_metadata_that_could_not_be_decided_stays_the_directorys(app: Flask, acm
     assert people(app, acme)[ada]["public_metadata"] == {"title": "COUNTESS"}
     put_and_apply(app, acme, {})
     assert people(app, acme)[ada]["public_metadata"] == {}
+
+
+def test_mappings_of_many_organizations_wait_for_their_turn_and_no_delivery_waits_for_them(app: Flask) -> None:
+    drains, ends, delivered = jobs.Drains(app), threading.Event(), threading.Event()
+    begun: list[str] = []
+
+    def work(name: str) -> Callable[[], int]:
+        return lambda: begun.append(name) or int(ends.wait(20))
+
+    for name in [f"org_{number}" for number in range(50)] * 2:
+        drains.start_in_turn(name, work(name))
+    drains.start("an endpoint", lambda: int(delivered.set() or 0))
+
+    assert delivered.wait(10)
+    assert len(begun) <= jobs.APPLICATIONS_PER_WORKER
+    ends.set()
+    wait_until(lambda: len(set(begun)) == 50)
+    drains.finish()
+    assert len(begun) <= 50 + jobs.APPLICATIONS_PER_WORKER  # whoever is at work already may be asked once more
