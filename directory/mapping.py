@@ -74,7 +74,7 @@ class Mapping:
 
 
 def compile_mapping(override: Any) -> Mapping:
-    """Return the defaults with an override on top. Equal overrides are compiled once.
+    """Return the defaults with an override on top.
 
     :raises InvalidInput: With every problem of the override. Each has the code
         ``invalid_mapping``, and in ``meta`` the ``key``, and where it is known
@@ -87,7 +87,7 @@ def compile_mapping(override: Any) -> Mapping:
         raise InvalidInput([_problem("The mapping is no JSON object.")]) from error
     if len(text) > MAX_OVERRIDE_CHARACTERS:
         raise InvalidInput([_problem(f"The mapping is longer than {MAX_OVERRIDE_CHARACTERS} characters of JSON.")])
-    mapping, problems = _compiled(text)
+    mapping, problems = _compile(text)
     if problems:
         raise InvalidInput(list(problems))
     return mapping
@@ -100,11 +100,16 @@ def compile_stored_mapping(override: dict[str, Any]) -> Mapping:
     compiled once. The text itself is the key, so that no stale version and no
     other organization's can be found there.
     """
-    return _compiled(json.dumps(override))[0]
+    return _compiled(json.dumps(override))
 
 
+# Drafts are not kept: there is no end of them, and the largest take more than a megabyte.
 @lru_cache(maxsize=COMPILED_MAPPINGS_KEPT)
-def _compiled(text: str) -> tuple[Mapping, tuple[DomainError, ...]]:
+def _compiled(text: str) -> Mapping:
+    return _compile(text)[0]
+
+
+def _compile(text: str) -> tuple[Mapping, tuple[DomainError, ...]]:
     override = json.loads(text)
     reading = _Reading()
     if not isinstance(override, dict):

@@ -48,6 +48,11 @@ class Effect:
         """The id of the person."""
         return self.person.row.user_id
 
+    @property
+    def lets_go(self) -> bool:
+        """Tell whether the person would lose the membership."""
+        return self.person.row.active and not self.active
+
     @cached_property
     def is_idle(self) -> bool:
         """Tell whether there is nothing to write."""

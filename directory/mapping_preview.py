@@ -31,11 +31,12 @@ class Preview:
     user_name: str | None
     changes: Changes
     warnings: Sequence[str]
+    lets_go: bool = False
 
     @classmethod
     def of(cls, effect: Effect) -> "Preview":
         """Return what there is to see of an effect."""
-        return cls(effect.user_id, effect.person.row.user_name, effect.changes, effect.warnings)
+        return cls(effect.user_id, effect.person.row.user_name, effect.changes, effect.warnings, effect.lets_go)
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class PreviewPage:
     examined: int
     changed: int
     warned: int
+    deactivated: int
     last: str | None
 
 
@@ -63,24 +65,25 @@ def preview_directory(
     ends = time.monotonic() + SECONDS
     neighbours = Neighbours(organization_id)
     shown: list[Preview] = []
-    examined = changed = warned = 0
+    examined = changed = warned = deactivated = 0
     while True:
         people = read_people(
             session, organization_id, after=after, limit=min(BATCH, max(limit, 20)), with_groups=mapping.reads_groups
         )
         if not people:
-            return PreviewPage(shown, examined, changed, warned, None)
+            return PreviewPage(shown, examined, changed, warned, deactivated, None)
         effects = decide(session, people, [evaluate(mapping, person) for person in people], neighbours)
         for effect in effects:
             if len(shown) == limit:
-                return PreviewPage(shown, examined, changed, warned, after)
+                return PreviewPage(shown, examined, changed, warned, deactivated, after)
             examined, after = examined + 1, effect.user_id
             changed += bool(effect.changes)
             warned += bool(effect.warnings)
+            deactivated += effect.lets_go
             if effect.changes or effect.warnings:
                 shown.append(Preview.of(effect))
         if examined >= LOOKED_AT or time.monotonic() > ends:
-            return PreviewPage(shown, examined, changed, warned, after)
+            return PreviewPage(shown, examined, changed, warned, deactivated, after)
 
 
 def preview_person(session: Session, organization_id: str, mapping: Mapping, user_id: str) -> Preview:

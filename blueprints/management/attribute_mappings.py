@@ -23,6 +23,8 @@ from directory.mappings import find_mapping_override, replace_mapping
 from organizations.organizations import get_organization
 from organizations.representations import attribute_mapping_object
 
+# What a preview counts over the pages of a directory.
+COUNTED = ("examined", "changed", "warned", "deactivated")
 PATH = "/organizations/<organization_id>/scim/attribute-mappings"
 
 
@@ -86,33 +88,35 @@ def preview(organization_id: str) -> Response:
             tried = preview_person(session, organization_id, mapping, body.user_id)
         else:
             return _page(session, organization_id, mapping)
-    counts = {"total": 1, "examined": 1, "changed": int(bool(tried.changes)), "warned": int(bool(tried.warnings))}
-    return jsonify(data=[preview_object(tried)], meta={"next_cursor": None, **counts})
+    counts = (1, int(bool(tried.changes)), int(bool(tried.warnings)), int(tried.lets_go))
+    return jsonify(
+        data=[preview_object(tried)],
+        meta={"next_cursor": None, "total": 1, **dict(zip(COUNTED, counts, strict=True))},
+    )
 
 
 def _page(session: Session, organization_id: str, mapping: Mapping) -> Response:
     """Return one page of the whole directory. The cursor carries the counts of the pages before."""
-    after, examined, changed, warned = _preview_cursor()
+    after, before = _preview_cursor()
     found = preview_directory(session, organization_id, mapping, after=after, limit=page_limit())
-    counts = (examined + found.examined, changed + found.changed, warned + found.warned)
+    counts = [so_far + getattr(found, name) for name, so_far in zip(COUNTED, before, strict=True)]
     following = None if found.last is None else encode_cursor(":".join((found.last, *map(str, counts))))
     return jsonify(
         data=[preview_object(one) for one in found.previews],
         meta={
             "next_cursor": following,
             "total": max(count_people(session, organization_id), counts[0]),
-            **dict(zip(("examined", "changed", "warned"), counts, strict=True)),
+            **dict(zip(COUNTED, counts, strict=True)),
         },
     )
 
 
-def _preview_cursor() -> tuple[str | None, int, int, int]:
-    """Return where a preview goes on, and what was counted before: examined, changed, warned."""
+def _preview_cursor() -> tuple[str | None, list[int]]:
+    """Return where a preview goes on, and what was counted before, as ``COUNTED`` names it."""
     cursor = page_cursor()
     if cursor is None:
-        return None, 0, 0, 0
+        return None, [0] * len(COUNTED)
     last, *counts = cursor.split(":")
-    if len(counts) != 3 or not all(count.isdigit() and len(count) < 12 for count in counts):
+    if len(counts) != len(COUNTED) or not all(count.isdigit() and len(count) < 12 for count in counts):
         raise bad_parameter("cursor", "cursor is none that a preview gave.")
-    examined, changed, warned = map(int, counts)
-    return last, examined, changed, warned
+    return last, [int(count) for count in counts]

@@ -155,6 +155,15 @@ def test_a_preview_asks_for_no_lock_of_writers(app: Flask, acme: Tenant) -> None
 # -- What it says ----------------------------------------------------------------------
 
 
+def test_a_preview_counts_those_who_would_lose_their_membership(acme: Tenant) -> None:
+    stays, goes = add(acme, "stays.x", title="true"), add(acme, "goes.x", title="false")
+    add(acme, "gone.x", title="false", active=False)
+    draft = {"title": "active"}
+    assert preview(acme, draft)["meta"]["deactivated"] == 1
+    assert [preview(acme, draft, user_id=one)["meta"]["deactivated"] for one in (stays, goes)] == [0, 1]
+    assert preview(acme, {})["meta"]["deactivated"] == 0
+
+
 def test_a_preview_tells_who_changes_how_and_out_of_how_many(app: Flask, acme: Tenant) -> None:
     ada = add(acme, "ada.lovelace")
     add(acme, "x.y", name={"givenName": "GRACE"})
@@ -173,7 +182,14 @@ def test_a_preview_tells_who_changes_how_and_out_of_how_many(app: Flask, acme: T
             "warnings": [],
         }
     ]
-    assert found["meta"] == {"next_cursor": None, "total": 2, "examined": 2, "changed": 1, "warned": 1}
+    assert found["meta"] == {
+        "next_cursor": None,
+        "total": 2,
+        "examined": 2,
+        "changed": 1,
+        "warned": 1,
+        "deactivated": 0,
+    }
     (warned,) = [one for one in found["data"] if one["warnings"]]
     assert "gave no role" in warned["warnings"][0]
 
