@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from scim2_models import (
     BulkOperation,
+    ConflictException,
     Context,
     Error,
     InvalidSyntaxException,
@@ -45,6 +46,8 @@ ATTEMPTS = 3
 USER_ID = re.compile(r"\buser_[0-9A-Z]{26}\b")
 ADDRESS = re.compile(r'"([^"\s@]+@[^"\s@]+)"')
 GROUP_ID = re.compile(r"\bgrp_[0-9A-Z]{26}\b")
+# What a filter in a path compares with: members[value eq "bulkId:qwerty"].
+REFERENCE_IN_PATH = re.compile(r'"bulkId:([^"\\]+)"')
 
 
 @dataclass(frozen=True)
@@ -194,6 +197,56 @@ def _check(operation: BulkOperation[Resource[Any]]) -> None:
 # -- The operations ----------------------------------------------------------------
 
 
+class OperationPlan(BulkPlan):
+    """The order of the operations, by their references: those in the paths of a PATCH as well."""
+
+    @staticmethod
+    def references(operation: BulkOperation[Resource[Any]]) -> list[str]:
+        """Return the bulkIds that an operation references."""
+        in_paths = [bulk_id for path in _paths_of(operation) for bulk_id in REFERENCE_IN_PATH.findall(path)]
+        return [*BulkPlan.references(operation), *in_paths]
+
+    def resolve(self, step: BulkStep) -> BulkOperation[Resource[Any]]:
+        """Return the operation of a step with ids in place of its references.
+
+        :raises SCIMException: When a referenced resource was not created.
+        """
+        operation = super().resolve(step)
+        if any(map(REFERENCE_IN_PATH.search, _paths_of(operation))):
+            operation = operation.model_copy(update={"data": self._with_ids_in_paths(operation.data)})
+        return operation
+
+    def _with_ids_in_paths(self, data: Any) -> Any:
+        """Return the data of a PATCH whose paths name what was created."""
+        if isinstance(data, list):
+            return [self._with_ids_in_paths(item) for item in data]
+        if not isinstance(data, dict):
+            return data
+        return {name: self._with_ids(name.lower(), item) for name, item in data.items()}
+
+    def _with_ids(self, name: str, item: Any) -> Any:
+        if name == "operations":
+            return self._with_ids_in_paths(item)
+        return REFERENCE_IN_PATH.sub(self._quoted_id, item) if name == "path" and isinstance(item, str) else item
+
+    def _quoted_id(self, reference: re.Match[str]) -> str:
+        created = self.created.get(reference[1])
+        if created is None:
+            raise ConflictException(detail=f"No resource was created with the bulkId {reference[1]}")
+        return f'"{created.id}"'
+
+
+def _paths_of(operation: BulkOperation[Resource[Any]]) -> list[str]:
+    """Return the paths in the data of a PATCH."""
+    data: Any = operation.data
+    if operation.method != "PATCH" or not isinstance(data, dict):
+        return []
+    inner = _lowered(data).get("operations")
+    entries = inner if isinstance(inner, list) else []
+    paths = [_lowered(entry).get("path") for entry in entries if isinstance(entry, dict)]
+    return [path for path in paths if isinstance(path, str)]
+
+
 class BulkRun:
     """Serves the operations of one Bulk request, each in a savepoint, in one transaction that the caller commits."""
 
@@ -208,7 +261,7 @@ class BulkRun:
 
         :raises OperationalError: When the database broke the transaction off.
         """
-        plan = BulkPlan([_operation_of(members) for members in bulk.operations], bulk.fail_on_errors)
+        plan = OperationPlan([_operation_of(members) for members in bulk.operations], bulk.fail_on_errors)
         self.hold_what_is_named(json.dumps(bulk.operations))
         with deferred_events(self.session, self.directory.organization_id) as events:
             for step in plan:

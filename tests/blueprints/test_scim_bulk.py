@@ -68,6 +68,32 @@ def test_members_can_be_added_by_bulk_id(acme: Tenant) -> None:
     assert [member["value"] for member in members] == [id_of(results[1])]
 
 
+@pytest.mark.parametrize("is_forward", [True, False])
+def test_members_can_be_removed_by_bulk_id(acme: Tenant, is_forward: bool) -> None:
+    path = 'members[value eq "bulkId:a" or value eq "bulkId:b"]'
+    operations = [
+        post("a", okta.user("a")),
+        post("b", okta.user("b")),
+        post("team", okta.group("Team", "bulkId:a", "bulkId:b", "bulkId:c"), "/Groups"),
+        change("/Groups/bulkId:team", {"op": "remove", "path": path}),
+        post("c", okta.user("c")),
+    ]
+
+    results = send(acme, *(operations if is_forward else operations[::-1]))
+
+    assert sorted(statuses(results)) == [200, 201, 201, 201, 201]
+    by_id = {result["bulkId"]: id_of(result) for result in results if "bulkId" in result}
+    members = acme.scim("GET", f"/Groups/{by_id['team']}").json["members"]
+    assert [member["value"] for member in members] == [by_id["c"]]
+
+
+def test_a_removal_of_a_member_who_was_not_created_is_a_conflict(acme: Tenant) -> None:
+    group = acme.scim("POST", "/Groups", okta.group("Team")).json["id"]
+    remove = {"op": "remove", "path": 'members[value eq "bulkId:nobody"]'}
+
+    assert statuses(send(acme, change(f"/Groups/{group}", remove))) == [409]
+
+
 def test_what_identity_providers_send_is_mended_as_it_is_alone(acme: Tenant) -> None:
     """Entra's capitals, bare manager and ``$ref: null``, Okta's ``id``, and an extension that no schema declares."""
     user_id = create(acme)
