@@ -17,7 +17,7 @@ from directory.lifecycle import event_data, follow_directory, note_lost_admin
 from directory.mappings import load_mapping
 from directory.memberships import count_admins
 from directory.profiles import Changes
-from directory.resources import GroupResource, dump, fold_document, load
+from directory.resources import GroupResource, dump, fold_document, is_stored, load
 from errors import NotFound, VersionMismatch
 from folding import fold
 from ids import new_id
@@ -63,7 +63,7 @@ def change_group(
     group = get_group(session, directory, group_id, lock=True)
     _check_version(group, expected_version)
     joined, left = change_members(session, directory, group_id, members)
-    if not joined and not left and dump(resource.document) == group.document:
+    if not joined and not left and is_stored(resource.document, group.document):
         return group
     before_name, after_name = (group.display_name, group.external_id), (resource.display_name, resource.external_id)
     renamed = before_name != after_name  # a mapping may know a group by either

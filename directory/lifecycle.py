@@ -19,7 +19,7 @@ from directory.mapping import Mapped
 from directory.mappings import load_mapping
 from directory.memberships import admit, count_admins, find_any_membership, let_go, lost_last_admin
 from directory.profiles import Changes, take_over_management, write_profile
-from directory.resources import EmailKey, UserResource, dump, fold_document
+from directory.resources import EmailKey, UserResource, dump, fold_document, is_stored
 from directory.roles import AskedRoles, follow_mapping
 from errors import Conflict, NotFound, VersionMismatch
 from folding import fold
@@ -141,7 +141,7 @@ def change_directory_user(
     _check_version(row, expected_version)
     user = lock_user(session, user_id)  # before the groups are read, so that no change of them is overlooked
     sent_groups = row.sent_groups if resource.sent_groups is None else resource.sent_groups
-    is_same = dump(resource.document) == row.document
+    is_same = is_stored(resource.document, row.document)
     if is_same and sent_groups == row.sent_groups:
         return row
     groups = groups_of(session, directory, user_id)
@@ -236,7 +236,7 @@ def _write_row(session: Session, row: DirectoryUser, resource: UserResource, map
     if active is not None:  # an IdP that takes the attribute away says nothing about the person
         row.active = active
     text = dump(resource.document)
-    if row.document != text:
+    if row.document is None or not is_stored(resource.document, row.document):
         row.document, row.last_modified_at = text, now_ms() if row.version > 1 else row.created_at
         row.document_key = fold_document(resource.document)
     session.flush()

@@ -86,6 +86,15 @@ def dump(document: Document) -> str:
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
 
+def is_stored(document: Document, text: str) -> bool:
+    """Tell whether a stored text says what a document says, in whatever order."""
+    return dump(document) == text or _in_order(document) == _in_order(load(text))
+
+
+def _in_order(document: Document) -> str:
+    return json.dumps(document, sort_keys=True)
+
+
 def load(text: str) -> Document:
     """Return the document of a stored text."""
     document: Document = json.loads(text)

@@ -12,6 +12,7 @@ from scim2_models import AttributeBinding, ComplexAttribute, InvalidFilterExcept
 from scim2_models.path import AttrPath
 from sqlalchemy import ColumnElement, Text, and_, cast, false, func, literal, not_, or_, select, true
 
+from directory.resources import ENTERPRISE
 from folding import fold
 from models import DirectoryGroup, DirectoryGroupMember, DirectoryUser, DirectoryUserEmail
 from scim.json_sql import Entries, JsonSql, Node, boolean_column, moment_column, text_column
@@ -108,11 +109,20 @@ class StoredAttributes:
 
         :raises InvalidFilterException: When it is known and cannot be filtered.
         """
+        path = self._mended(path, comparing=comparing)
         resolve = self.names.resolve_comparison if comparing else self.names.resolve
         binding = resolve(path, strict=False)
         if binding is not None:
             return self.of_binding(binding)
         return None if is_known_schema(path.uri) and not self._is_extension(path) else self._undeclared(path)
+
+    def _mended(self, path: AttrPath, *, comparing: bool) -> AttrPath:
+        """Return Entra's ``manager eq "…"`` as the schema has it: the manager's id, in the enterprise extension."""
+        own = path.uri is None or path.uri.lower() == ENTERPRISE.lower()
+        if self.resource_type != "User" or path.attr.lower() != "manager" or not own:
+            return path
+        sub = path.sub_attr or ("value" if comparing else None)
+        return AttrPath("manager", sub, ENTERPRISE)
 
     def _is_extension(self, path: AttrPath) -> bool:
         """Tell whether a name is the URN of a declared extension as a whole, as in ``urn:…:User pr``."""

@@ -14,8 +14,8 @@ from scim2_models import (
     ServiceProviderConfig,
     Uniqueness,
 )
+from scim2_models.resources import user as core
 from scim2_models.resources.group import GroupMember
-from scim2_models.resources.user import Email as CoreEmail
 
 from directory.group_membership import MemberChange
 
@@ -25,11 +25,42 @@ MAX_PAGE_SIZE = 200
 CURSOR_TIMEOUT_SECONDS = 24 * 60 * 60
 
 
-class Email(CoreEmail):
+def label(*canonical: str) -> Any:
+    """Return the field of a ``type``: these values are suggested (RFC 7643 §7), and any text is kept as it was sent."""
+    return Field(None, examples=list(canonical), description="A label indicating the attribute's function.")
+
+
+class Email(core.Email):
     """An e-mail address as the IdP sent it: echoed unchanged, judged only by the attribute mapping."""
 
     value: str | None = None
     """Email address for the user."""
+
+    type: str | None = label("work", "home", "other")  # type: ignore[assignment]
+
+
+class PhoneNumber(core.PhoneNumber):
+    """A telephone number."""
+
+    type: str | None = label("work", "home", "mobile", "fax", "pager", "other")  # type: ignore[assignment]
+
+
+class Im(core.Im):
+    """An instant messaging address."""
+
+    type: str | None = label("aim", "gtalk", "icq", "xmpp", "msn", "skype", "qq", "yahoo")  # type: ignore[assignment]
+
+
+class Photo(core.Photo):
+    """A photo."""
+
+    type: str | None = label("photo", "thumbnail")  # type: ignore[assignment]
+
+
+class Address(core.Address):
+    """A physical mailing address."""
+
+    type: str | None = label("work", "home", "other")  # type: ignore[assignment]
 
 
 class AnyReference(scim2.Reference[scim2.External]):
@@ -48,6 +79,18 @@ class User(scim2.User[Any]):
 
     emails: list[Email] | None = None  # type: ignore[assignment]
     """Email addresses for the user."""
+
+    phone_numbers: list[PhoneNumber] | None = None  # type: ignore[assignment]
+    """Phone numbers for the User."""
+
+    ims: list[Im] | None = None  # type: ignore[assignment]
+    """Instant messaging addresses for the User."""
+
+    photos: list[Photo] | None = None  # type: ignore[assignment]
+    """URLs of photos of the User."""
+
+    addresses: list[Address] | None = None  # type: ignore[assignment]
+    """A physical mailing address for this User."""
 
     profile_url: AnyReference | None = None
     """A fully qualified URL pointing to a page representing the User's online profile."""

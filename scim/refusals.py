@@ -86,6 +86,8 @@ def _place(operation: Any, error: ValidationError) -> str:
     """Return the attribute that an error is about, as the operation names it."""
     loc = error.errors(include_url=False)[0]["loc"]
     names = [f"[{part}]" if isinstance(part, int) else scim_name(part) for part in loc if "(" not in str(part)]
+    if not names:  # it is about the resource as a whole, as after an operation on schemas
+        return str(operation.path or "")
     name = "".join(part if part.startswith("[") else f".{part}" for part in names).lstrip(".")
     said = str(operation.path or "") or _key_of(operation.value, names[0])
     if not said or said.lower().endswith(names[0].lower()):

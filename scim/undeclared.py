@@ -103,10 +103,12 @@ def apply_undeclared(resource: Resource[Any], operations: list[UndeclaredOperati
     :raises InvalidPathException: When a path names an attribute that neither a
         schema declares nor the IdP ever sent.
     """
+    if not operations:
+        return False
     kept: dict[str, Any] = resource.unknown_attributes
     before = repr(kept)
     for operation in operations:
-        keys = _keys(kept, operation)
+        keys = _keys(type(resource), kept, operation)
         if len(keys) > MAX_KEYS:
             raise InvalidPathException(path="", detail=f"A path leads more than {MAX_KEYS} levels deep.")
         if operation.op == "remove" or operation.value is None:
@@ -117,7 +119,7 @@ def apply_undeclared(resource: Resource[Any], operations: list[UndeclaredOperati
     return repr(kept) != before
 
 
-def _keys(kept: dict[str, Any], operation: UndeclaredOperation) -> list[str]:
+def _keys(model: type[Resource[Any]], kept: dict[str, Any], operation: UndeclaredOperation) -> list[str]:
     """Return the keys that lead to the target of an operation, from the top.
 
     :raises InvalidPathException: When there can be no such target.
@@ -133,9 +135,20 @@ def _keys(kept: dict[str, Any], operation: UndeclaredOperation) -> list[str]:
     if path.lower().startswith("urn:"):
         schema, _, rest = path.rpartition(":")
         return [path] if isinstance(operation.value, dict) else [schema, *rest.split(".")]
-    if operation.named:
+    keys = path.split(".")
+    if operation.named or is_taken(model, keys[0]):
         raise InvalidPathException(path=path, detail=f"{path[:200]!r} is not an attribute of the schema.")
-    return path.split(".")
+    return keys
+
+
+def is_taken(model: type[Resource[Any]], name: str) -> bool:
+    """Tell whether a declared attribute goes by a name, on the wire or here: nothing is kept beside it under that."""
+    if name.lower() == "schemas":
+        return True
+    try:
+        return _path(model, name).resolve() is not None
+    except InvalidPathException:
+        return True
 
 
 def _write(tree: dict[str, Any], keys: list[str], value: Any, *, is_add: bool) -> None:

@@ -9,7 +9,7 @@ from flask import Flask
 
 from tests import okta
 from tests.conftest import Tenant
-from tests.events import event_types
+from tests.events import event_types, events_of
 from tests.okta import ENTERPRISE, USER_SCHEMA
 from tests.stored import everything_stored
 
@@ -301,7 +301,7 @@ REFUSED: list[tuple[Operations | list[Any], str, str]] = [
             {"op": "replace", "path": "phoneNumbers", "value": [{"type": 5}]},
         ],
         "invalidValue",
-        "phoneNumbers[0].type is not valid",
+        "phoneNumbers[0].type must be a text",
     ),
     (
         [{"op": "replace", "path": f"{ENTERPRISE}:costCenter", "value": {}}],
@@ -435,3 +435,93 @@ def test_microsofts_validator_sends_several_operations_of_different_verbs(acme: 
 
     assert (got.get("nickName"), got["preferredLanguage"], got["title"]) == (None, "zu-ZA", "W")
     assert got["emails"][0]["value"] == "New.Case@x.example"
+
+
+@pytest.mark.parametrize("path", ["/Users", "/Groups"])
+@pytest.mark.parametrize("key", ["displayName.x", "externalId.x", "schemas.x", "EXTERNALID.x", "display_name.x"])
+def test_a_part_that_an_attribute_does_not_have_never_takes_its_place(acme: Tenant, path: str, key: str) -> None:
+    """Else what is stored would be no resource any more, and every later change would fail."""
+    body = okta.user() if path == "/Users" else {**okta.group(), "externalId": "g1"}
+    address = f"{path}/{acme.scim('POST', path, body).json['id']}"
+    before = acme.scim("GET", address).json
+
+    assert acme.scim("PATCH", address, okta.patch({"op": "add", "value": {key: "y"}})).status_code == 400
+
+    assert acme.scim("GET", address).json == before
+    rename = okta.patch({"op": "replace", "path": "displayName", "value": "Another"})
+    assert acme.scim("PATCH", address, rename).status_code == 200
+
+
+@pytest.mark.parametrize("key", ["title.x", "name.bogus", "userName.x", "active.x", "emails.x", "profileUrl.x"])
+def test_a_part_that_an_attribute_of_a_user_does_not_have_is_refused(acme: Tenant, key: str) -> None:
+    address = f"/Users/{acme.scim('POST', '/Users', okta.user(title='Engineer')).json['id']}"
+    before = acme.scim("GET", address).json
+
+    response = acme.scim("PATCH", address, okta.patch({"op": "replace", "value": {key: "y", "nickName": "N"}}))
+
+    assert (response.status_code, response.json["scimType"]) == (400, "invalidPath")
+    assert acme.scim("GET", address).json == before
+
+
+def test_schemas_without_that_of_the_resource_are_refused(acme: Tenant) -> None:
+    address = f"/Users/{acme.scim('POST', '/Users', okta.user()).json['id']}"
+
+    response = acme.scim("PATCH", address, okta.patch({"op": "replace", "path": "schemas", "value": ["urn:a:b:c"]}))
+
+    assert response.status_code == 400
+    assert okta.USER_SCHEMA in response.json["detail"]
+
+
+def test_what_is_changed_and_changed_back_in_one_request_is_no_change(app: Flask, acme: Tenant) -> None:
+    body = {name: value for name, value in okta.user().items() if name != "active"}
+    body["urn:acme:2.0:User"] = {"badge": 7, "floor": 2}
+    created = acme.scim("POST", "/Users", body).json
+    there, back = {"op": "add", "path": "title", "value": "x"}, {"op": "remove", "path": "title"}
+
+    patched = acme.scim("PATCH", f"/Users/{created['id']}", okta.patch(there, back)).json
+    reordered = acme.scim(
+        "PUT", f"/Users/{created['id']}", {**body, "urn:acme:2.0:User": {"floor": 2, "badge": 7}}
+    ).json
+
+    assert patched["meta"] == reordered["meta"] == created["meta"]
+    assert [event["type"] for event in events_of(app, acme.organization_id)] == ["scimUser.provisioned"]
+
+
+ANY_LABEL = {
+    "emails": [{"type": "Business", "value": "n@acme.example"}, {"type": "WORK", "value": "w@acme.example"}],
+    "phoneNumbers": [{"type": "Mobile", "value": "1"}, {"type": "Fax Machine", "value": "2"}],
+    "ims": [{"type": "Slack", "value": "n"}],
+    "photos": [{"type": "Thumbnail", "value": "https://acme.example/n.png"}],
+    "addresses": [{"type": "Billing", "country": "DE"}, {"type": "Home", "country": "FR"}],
+}
+
+
+@pytest.mark.parametrize("name", ANY_LABEL)
+def test_any_type_of_an_entry_comes_back_as_it_was_sent(acme: Tenant, name: str) -> None:
+    user_id = acme.scim("POST", "/Users", {**okta.user(), name: []}).json["id"]
+
+    answer = acme.scim("PATCH", f"/Users/{user_id}", okta.patch({"op": "add", "path": name, "value": ANY_LABEL[name]}))
+
+    def sent(entries: list[dict[str, Any]]) -> list[tuple[str, Any]]:
+        return [(entry["type"], entry.get("value", entry.get("country"))) for entry in entries]
+
+    assert sent(answer.json[name]) == sent(ANY_LABEL[name])
+    assert sent(acme.scim("GET", f"/Users/{user_id}").json[name]) == sent(ANY_LABEL[name])
+
+
+def test_an_entry_is_found_by_its_type_whatever_its_case(acme: Tenant) -> None:
+    user_id = acme.scim("POST", "/Users", okta.user(phoneNumbers=[{"type": "Mobile", "value": "1"}])).json["id"]
+    path = 'phoneNumbers[type eq "mobile"].value'
+
+    answer = acme.scim("PATCH", f"/Users/{user_id}", okta.patch({"op": "replace", "path": path, "value": "2"}))
+
+    assert answer.json["phoneNumbers"] == [{"type": "Mobile", "value": "2"}]
+
+
+def test_the_schema_suggests_types(acme: Tenant) -> None:
+    attributes = acme.scim("GET", f"/Schemas/{okta.USER_SCHEMA}").json["attributes"]
+    phones = next(attribute for attribute in attributes if attribute["name"] == "phoneNumbers")["subAttributes"]
+    label = next(attribute for attribute in phones if attribute["name"] == "type")
+
+    assert label["type"] == "string"
+    assert label["canonicalValues"] == ["work", "home", "mobile", "fax", "pager", "other"]
