@@ -46,6 +46,8 @@ def _json_formatter() -> JsonFormatter:
 
 def _add_context(record: logging.LogRecord) -> bool:
     """Say which request a line was written for, and under whose token."""
+    if record.name == "gunicorn.error":
+        _quote_nothing(record)
     if has_request_context() and not hasattr(record, "trace_id"):
         record.trace_id = trace_id()
         if (token := g.get("token_holder")) is not None:
@@ -53,6 +55,15 @@ def _add_context(record: logging.LogRecord) -> bool:
         if (key := g.get("key_holder")) is not None:
             record.organization_id, record.secret_key_id = key.organization_id, key.key_id
     return True
+
+
+def _quote_nothing(record: logging.LogRecord) -> None:
+    """Take out what gunicorn quotes of a request that it cannot read, or that failed: it may be a token."""
+    message = record.getMessage()
+    if message.startswith("Invalid request from"):
+        record.msg, record.args = message.partition(": '")[0], ()
+    elif message.startswith("Error handling request"):
+        record.msg, record.args = "Error handling request", ()
 
 
 def _begin() -> None:

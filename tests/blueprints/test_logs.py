@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import text
 
 from app import create_app
 from blueprints.logs import HANDLER
@@ -99,3 +100,17 @@ def test_at_the_usual_level_a_request_is_not_logged(environ: dict[str, str], lin
     assert lines() == []
     with app.app_context():
         db.engine.dispose()
+
+
+def test_an_error_of_the_database_is_logged_without_the_values_it_was_given(
+    app: Flask, acme: Tenant, lines: Lines
+) -> None:
+    with app.app_context(), db.unit_of_work() as session:
+        session.execute(text("ALTER TABLE users RENAME TO former_users"))
+    app.config["TESTING"] = False
+    lines()
+    answer = acme.scim("POST", "/Users", json={"userName": "ada.lovelace@acme.example"})
+    logged = lines()
+    assert answer.status_code == 500
+    assert "users" in logged[0]["exception"]
+    assert "lovelace" not in json.dumps(logged)
