@@ -451,7 +451,7 @@ class Event(Base):
         UniqueConstraint("stream", "sequence"),
         Index(None, "occurred_at"),
         # Those without a position come first or last in it, oldest first: what the next reader has to place.
-        Index("ix_events_position", "position", "occurred_at", "id"),
+        Index("ix_events_position", "position", "occurred_at", "sequence"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)

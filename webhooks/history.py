@@ -75,7 +75,7 @@ def _position_of(session: Session, event_id: str) -> int:
 def _place(session: Session, count: int) -> int:
     """Give the next positions to at most ``count`` events, earliest first, and return to how many."""
     last = next_in(session, POSITIONS, 0)  # locks the counter: only one reader at a time places events
-    unplaced = select(Event.id).where(Event.position.is_(None)).order_by(Event.occurred_at, Event.id).limit(count)
+    unplaced = select(Event.id).where(Event.position.is_(None)).order_by(Event.occurred_at, Event.sequence).limit(count)
     ids = session.scalars(unplaced).all()
     if ids:
         next_in(session, POSITIONS, len(ids))

@@ -117,7 +117,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("stream", "sequence", name=op.f("uq_events_stream_sequence")),
     )
     op.create_index(op.f("ix_events_occurred_at"), "events", ["occurred_at"])
-    op.create_index("ix_events_position", "events", ["position", "occurred_at", "id"])
+    op.create_index("ix_events_position", "events", ["position", "occurred_at", "sequence"])
     op.create_table(
         "scim_attribute_mappings",
         sa.Column("organization_id", sa.Text(), nullable=False),

@@ -184,6 +184,18 @@ def test_a_poller_never_skips_an_event_while_others_write(shared_app: Flask) -> 
     assert set(seen) == everything
 
 
+def test_events_of_one_millisecond_are_polled_in_the_order_of_their_numbers(app: Flask, acme: Tenant) -> None:
+    """Two processes make the ids of two events that follow each other at once: only the numbers tell the order."""
+    ids = ["evt_01M85KCF0FXNW4RVNCNYESRKN9", "evt_01M85KCF0FXNW4RVNCNYESRKN5", "evt_01M85KCF0FXNW4RVNCNYESRKN1"]
+    with app.app_context(), db.unit_of_work() as session:
+        stream = {"stream": acme.organization_id, "organization_id": acme.organization_id}
+        common = {**stream, "type": "scimToken.issued", "occurred_at": 1795484430000, "body": "{}"}
+        session.add_all(Event(id=event_id, sequence=100 + n, **common) for n, event_id in enumerate(ids))
+    with app.app_context(), db.unit_of_work() as session:
+        listed = [event.id for event in list_all_events(session, limit=200)]
+    assert [event_id for event_id in listed if event_id in ids] == ids
+
+
 def test_an_endpoint_deleted_while_events_are_written_fails_no_change(shared_app: Flask) -> None:
     organization_id = shared_app.config["ORGANIZATION_ID"]
 
