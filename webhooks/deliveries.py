@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Select, or_, select, update
-from sqlalchemy.orm import Session, joinedload, selectinload
+from sqlalchemy import Select, exists, or_, select, update
+from sqlalchemy.orm import Session, joinedload, load_only, selectinload
 
 from clock import now_ms
 from errors import Conflict, NotFound
@@ -132,8 +132,9 @@ def replay_since(session: Session, endpoint: WebhookEndpoint, since: int, *, onl
 
 def _add_missed(session: Session, endpoint: WebhookEndpoint, since: int) -> int:
     """Add the deliveries of matching events that have none to this endpoint, and return how many."""
-    have = select(WebhookDelivery.event_id).where(WebhookDelivery.endpoint_id == endpoint.id)
-    query = select(Event).where(Event.occurred_at >= since, Event.type != TEST_EVENT_TYPE, Event.id.not_in(have))
+    has_one = exists().where(WebhookDelivery.endpoint_id == endpoint.id, WebhookDelivery.event_id == Event.id)
+    query = select(Event).where(Event.occurred_at >= since, Event.type != TEST_EVENT_TYPE, ~has_one)
+    query = query.options(load_only(Event.type, Event.occurred_at))
     if endpoint.organization_id is not None:
         query = query.where(Event.organization_id == endpoint.organization_id)
     count, last = 0, ""
