@@ -80,7 +80,7 @@ def list_webhook_endpoints() -> Response:
 def create_webhook_endpoint() -> tuple[Response, int]:
     """Add an endpoint. This answer and that of a rotation are the only ones that hold the signing secret."""
     body = json_body(NewEndpoint)
-    organization_id = body.organization_id or own_organization()
+    organization_id = own_organization() if body.organization_id is None else body.organization_id
     if organization_id is not None:
         require_reach(organization_id)
     url = checked(body.url)
@@ -139,7 +139,7 @@ def rotate_webhook_secret(endpoint_id: str) -> Response:
 
 
 @bp.post(f"{ENDPOINT}/test")
-@limiter.limit(TEST_LIMIT, key_func=lambda: request.path)
+@limiter.limit(TEST_LIMIT, key_func=lambda: (request.view_args or {})["endpoint_id"])
 def try_webhook_endpoint(endpoint_id: str) -> tuple[Response, int]:
     """Send a test event to an endpoint, once. The answer is the delivery, which is still pending."""
     with db.unit_of_work() as session:

@@ -304,3 +304,14 @@ def test_a_key_of_one_organization_polls_only_its_events(acme: Tenant, globex: T
 def test_a_place_that_no_list_gave_is_refused(acme: Tenant) -> None:
     assert acme.api("GET", "/events?after=evt_unknown").status_code == 422
     assert acme.api("GET", f"/events?organization_id={acme.organization_id}&after=evt_unknown").status_code == 422
+
+
+def test_an_empty_organization_is_none_that_exists_and_not_the_whole_environment(acme: Tenant) -> None:
+    answer = add(acme, organization_id="")
+    assert (answer.status_code, answer.json["errors"][0]["code"]) == (404, "organization_not_found")
+    assert acme.api("GET", "/webhook-endpoints").json["data"] == []
+
+
+def test_an_endpoint_is_tried_ten_times_a_minute_however_its_address_is_written(acme: Tenant) -> None:
+    path = f"/webhook-endpoints/{add(acme).json['id']}/test"
+    assert [acme.api("POST", path + "/" * (number % 2)).status_code for number in range(11)] == [202] * 10 + [429]
