@@ -61,6 +61,17 @@ class ProductBackend:
             raise Misbehaviour("The new webhook endpoint shows no signing_secret.", exchange)
         return endpoint
 
+    def remove_left_over(self, url: str, description: str) -> list[str]:
+        """Delete the webhook endpoints of that address and description, and return their ids."""
+        found = [
+            str(endpoint["id"])
+            for endpoint in self._list("/webhook-endpoints")
+            if (endpoint["url"], endpoint["description"]) == (url, description)
+        ]
+        for endpoint_id in found:
+            self.remove_receiver(endpoint_id)
+        return found
+
     def remove_receiver(self, endpoint_id: str) -> None:
         """Delete a webhook endpoint."""
         self._call("DELETE", f"/webhook-endpoints/{quote(endpoint_id)}", expected=(200, 204))

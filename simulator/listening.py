@@ -12,10 +12,11 @@ from urllib.parse import urlsplit
 import click
 
 from simulator.backend import ProductBackend
-from simulator.exchange import Misbehaviour
+from simulator.exchange import JsonObject, Misbehaviour
 from simulator.listener import Forwarding, Listener
 from simulator.receiver import DeliveryServer
 
+DESCRIPTION = "flask listen"
 HINT = (
     "A receiver on your own machine needs a server that was started for it: "
     "WEBHOOK_ALLOW_HTTP=1 WEBHOOK_ALLOWED_NETWORKS=127.0.0.0/8 make run"
@@ -107,25 +108,34 @@ def registered(wishes: Wishes, secret_key: str, url: str) -> Iterator[str]:
     :raises click.ClickException: When the server refuses, or cannot be reached.
     """
     backend = ProductBackend(wishes.server, secret_key)
+    # An end that comes while the answer is on its way waits for it: the endpoint would be left behind.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         with told_in_words():
+            # This process has the port now, so who registered this address before was killed.
+            for endpoint_id in backend.remove_left_over(url, DESCRIPTION):
+                click.echo(f"Removed {endpoint_id}, which was left behind.")
             endpoint = backend.register_receiver(
-                wishes.organization_id, url, description="flask listen", event_types=wishes.event_types
+                wishes.organization_id, url, description=DESCRIPTION, event_types=wishes.event_types
             )
-        click.echo(
-            f"Registered {endpoint['id']} at {wishes.server} for {', '.join(wishes.event_types)}, until this ends."
-        )
-        secret: str = endpoint["signing_secret"]
-        if wishes.forward:
-            click.echo(f"Its signing secret, with which your handler verifies: {secret}")
         try:
-            yield secret
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            tell_of(endpoint, wishes)
+            yield endpoint["signing_secret"]
         finally:
             with told_in_words():
                 backend.remove_receiver(endpoint["id"])
             click.echo(f"Removed {endpoint['id']}.")
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         backend.close()
+
+
+def tell_of(endpoint: JsonObject, wishes: Wishes) -> None:
+    """Print what was registered."""
+    click.echo(f"Registered {endpoint['id']} at {wishes.server} for {', '.join(wishes.event_types)}, until this ends.")
+    if wishes.forward:
+        click.echo(f"Its signing secret, with which your handler verifies: {endpoint['signing_secret']}")
 
 
 @contextmanager

@@ -290,6 +290,62 @@ def test_with_a_signing_secret_it_needs_no_server(start_listening: Callable[...,
     assert SECRET not in listening.text
 
 
+class SlowToRegister(BaseHTTPRequestHandler):
+    """A management API with two endpoints, one of them left by a killed listener; it takes its time to add another."""
+
+    asked: ClassVar[threading.Event]
+    may_answer: ClassVar[threading.Event]
+    removed: ClassVar[list[str]]
+    url: ClassVar[str]
+
+    def answer(self, status: int, body: Any = None) -> None:
+        content = b"" if body is None else json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def do_GET(self) -> None:
+        left = {"id": "whe_left", "url": self.url, "description": "flask listen"}
+        self.answer(
+            200, {"data": [left, {**left, "id": "whe_mine", "description": None}], "meta": {"next_cursor": None}}
+        )
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.asked.set()
+        self.may_answer.wait(20)
+        self.answer(201, {"id": "whe_new", "signing_secret": SECRET})
+
+    def do_DELETE(self) -> None:
+        self.removed.append(self.path.rpartition("/")[2])
+        self.answer(204)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_ended_while_it_registers_it_leaves_nothing_behind_and_removes_what_a_killed_one_left(
+    how: int, start_listening: Callable[..., Listening]
+) -> None:
+    url = f"http://127.0.0.1:{free_port()}/"
+    state = {"asked": threading.Event(), "may_answer": threading.Event(), "removed": [], "url": url}
+    handler = type("Handler", (SlowToRegister,), state)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_address[1]}"
+        listening = start_listening("--server", address, "--url", url, AUTHN_SCIM_SECRET_KEY="sk_any")
+        assert state["asked"].wait(30)
+        os.killpg(listening.process.pid, how)
+        state["may_answer"].set()
+        assert listening.process.wait(30) != 0
+        server.shutdown()
+    assert state["removed"] == ["whe_left", "whe_new"]
+
+
 @pytest.mark.slow
 def test_with_a_secret_key_it_registers_itself_at_a_real_server_and_leaves_nothing_behind(
     start_listening: Callable[..., Listening], runner: FlaskCliRunner
