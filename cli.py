@@ -41,6 +41,7 @@ from simulator.commands import demo, simulate
 from simulator.listening import Wishes, listen, web_address
 from supervision import Supervisor
 from webhooks.endpoints import reseal_secrets
+from webhooks.events import SKIPPED_NUMBERS, skip_numbers
 
 FIRST_ORGANIZATION = "My organization"
 # How many endpoints one transaction of ``rotate-secrets`` holds.
@@ -53,6 +54,7 @@ def init_app(app: Flask) -> None:
         bootstrap_command,
         sign_in_link_command,
         rotate_secrets_command,
+        after_restore_command,
         listen_command,
         serve_command,
         worker_command,
@@ -202,6 +204,19 @@ def _public_url() -> str:
     """Return the address of the server: of the one that runs on this data, if the environment does not say."""
     served = served_address(current_app.config["SETTINGS"].data_dir, os.environ)
     return served or str(current_app.config["PUBLIC_URL"])
+
+
+# -- A database that was put back ---------------------------------------------------
+
+
+@click.command("after-restore")
+@with_appcontext
+def after_restore_command() -> None:
+    """Let event numbers jump ahead of what receivers have seen. Run it on a restored database, before the server."""
+    with told_in_one_line(), db.unit_of_work() as session:
+        streams = skip_numbers(session)
+    click.echo(f"The numbers of {streams} streams of events jumped ahead by {SKIPPED_NUMBERS:,}.")
+    click.echo("Start the server, and then a full sync in each identity provider.")
 
 
 # -- The secret key -----------------------------------------------------------------

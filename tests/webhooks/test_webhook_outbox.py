@@ -70,6 +70,20 @@ def test_a_number_that_was_not_committed_is_given_to_the_next_event(app: Flask, 
         assert record_event(session, "scimToken.issued", acme.organization_id, {}).sequence == first + 1
 
 
+def test_after_a_restore_the_numbers_are_higher_than_any_receiver_has_seen(app: Flask, acme: Tenant) -> None:
+    def numbers() -> list[int]:
+        with app.app_context(), db.unit_of_work() as session:
+            return [
+                record_event(session, "scimToken.issued", stream, {}).sequence
+                for stream in (acme.organization_id, None)
+            ]
+
+    before = numbers()
+    result = app.test_cli_runner().invoke(args=["after-restore"])
+    assert result.output.startswith("The numbers of 2 streams of events jumped ahead by 1,000,000.")
+    assert numbers() == [number + 1_000_001 for number in before]
+
+
 def test_the_stored_body_is_the_envelope(app: Flask, acme: Tenant) -> None:
     with app.app_context(), db.unit_of_work() as session:
         event = record_event(session, "scimUser.updated", acme.organization_id, {"name": "Łucja"})
