@@ -33,6 +33,7 @@ from directory.mapping_applying import apply_to_everybody
 from metrics import DRAINS_BROKEN_OFF, WEBHOOK_ATTEMPTS
 from webhooks.delivery import Carrier, deliver_due, due_endpoints
 from webhooks.events import DUE_ENDPOINTS
+from webhooks.outbox import has_untimely, recall_untimely
 from webhooks.retention import remove_expired
 
 log = logging.getLogger(__name__)
@@ -283,6 +284,11 @@ def sweep_once() -> int:
     :raises RedisError: When Redis does not answer.
     :raises SQLAlchemyError: When the database does not.
     """
+    with db.reading() as session:
+        untimely = has_untimely(session, now_ms())
+    if untimely:
+        with db.unit_of_work() as session:
+            log.warning("%s deliveries of a time to come: is a clock wrong?", recall_untimely(session, now_ms()))
     with db.reading() as session:
         endpoint_ids, organization_ids = due_endpoints(session), due_applications(session)
     queue: Queue = current_app.extensions["queue"]

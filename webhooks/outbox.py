@@ -13,16 +13,18 @@ So whoever was refused the claim can leave, and what they came for is sent.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, and_, bindparam, exists, insert, literal_column, or_, select, update
+from sqlalchemy import BigInteger, ColumnElement, and_, bindparam, exists, insert, literal_column, or_, select, update
 from sqlalchemy.orm import Session
 
-from ids import new_id
+from ids import first_id, new_id
 from models import Event, WebhookAttempt, WebhookDelivery, WebhookEndpoint
 from webhooks.events import TEST_EVENT_TYPE
-from webhooks.schedule import next_attempt_at
+from webhooks.schedule import MINUTE, next_attempt_at
 
 # Longer than one round takes: a second of sending, and one attempt that uses up its 15 seconds.
 CLAIM_MS = 20_000
+# What lies further ahead than clocks differ was written by one that was wrong, and set back since.
+TOO_FAR_AHEAD_MS = 5 * MINUTE
 # As text in the statement, where the partial index over pending deliveries can be seen to fit.
 PENDING: ColumnElement[str] = literal_column("'pending'")
 UNSYNCHRONIZED = {"synchronize_session": False}
@@ -73,7 +75,11 @@ _MINE = and_(_THIS, WebhookEndpoint.claimed_by == bindparam("claimant"))
 _IS_DUE = and_(WebhookDelivery.state == PENDING, WebhookDelivery.next_attempt_at <= bindparam("at"))
 _MAY_BE_CLAIMED = and_(
     WebhookEndpoint.enabled,
-    or_(WebhookEndpoint.claimed_until.is_(None), WebhookEndpoint.claimed_until <= bindparam("at")),
+    or_(
+        WebhookEndpoint.claimed_until.is_(None),
+        WebhookEndpoint.claimed_until <= bindparam("at"),
+        WebhookEndpoint.claimed_until > bindparam("at", type_=BigInteger) + TOO_FAR_AHEAD_MS,
+    ),
     exists().where(WebhookDelivery.endpoint_id == WebhookEndpoint.id, _IS_DUE),
 )
 DUE_ENDPOINTS = select(WebhookEndpoint.id).where(_MAY_BE_CLAIMED).order_by(WebhookEndpoint.id)
@@ -135,6 +141,30 @@ PUT_OFF = (
 )
 FAILING_SINCE = select(WebhookEndpoint.failing_since).where(_THIS).with_for_update(key_share=True)
 SET_FAILING_SINCE = update(WebhookEndpoint).where(_THIS).values(failing_since=bindparam("since"))
+
+
+def recall_untimely(session: Session, now: int) -> int:
+    """Make due what was recorded by a clock that ran ahead and was not tried since, and return how many that were.
+
+    What such a clock has put off since waits as long as it was wrong by.
+    """
+    recall = update(WebhookDelivery).where(*_untimely(now)).values(next_attempt_at=now).returning(WebhookDelivery.id)
+    return len(session.scalars(recall, execution_options=UNSYNCHRONIZED).all())
+
+
+def has_untimely(session: Session, now: int) -> bool:
+    """Tell whether ``recall_untimely`` has anything to do."""
+    return session.scalar(select(WebhookDelivery.id).where(*_untimely(now)).limit(1)) is not None
+
+
+def _untimely(now: int) -> tuple[ColumnElement[bool], ...]:
+    return (
+        WebhookDelivery.id > first_id("whd", now + TOO_FAR_AHEAD_MS),
+        WebhookDelivery.state == PENDING,
+        WebhookDelivery.attempt_count == 0,
+        WebhookDelivery.next_attempt_at > now,
+        WebhookDelivery.next_attempt_at <= WebhookDelivery.created_at,
+    )
 
 
 def list_due_endpoints(session: Session, now: int) -> Sequence[str]:

@@ -6,17 +6,20 @@ from typing import Any
 from flask import Flask
 from rq import Queue
 from rq.job import Job
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 import jobs
 from app import create_app
+from clock import now_ms
 from config import Settings
 from database import db
+from ids import first_id
 from models import WebhookDelivery, WebhookEndpoint
 from tests.conftest import Tenant
 from tests.webhooks.conftest import Post
 from tests.webhooks.receiving import Receiver, make_events, status
 from webhooks.events import record_events
+from webhooks.schedule import HOUR
 
 AddEndpoint = Callable[..., dict[str, Any]]
 NO_REDIS = "redis://127.0.0.1:1/0"
@@ -123,6 +126,38 @@ def test_the_sweep_believes_no_mark_when_the_queue_is_empty(
         assert queued(app) == [endpoint["id"]]
         assert jobs.sweep_once() == 0
         assert queued(app) == [endpoint["id"]]
+
+
+def test_what_was_recorded_and_claimed_by_a_clock_that_ran_ahead_does_not_wait_for_that_time(
+    app: Flask, acme: Tenant, receiver: Receiver, add_endpoint: AddEndpoint
+) -> None:
+    endpoint = add_endpoint(acme, receiver)
+    make_events(acme)
+    wrong = now_ms() + 6 * HOUR
+    times = {"id": first_id("whd", wrong), "created_at": wrong, "next_attempt_at": wrong}
+    with app.app_context():
+        with db.unit_of_work() as session:
+            session.execute(update(WebhookDelivery).values(times))
+            session.get_one(WebhookEndpoint, endpoint["id"]).claimed_until = wrong
+        app.extensions["queue"].empty()
+        assert jobs.sweep_once() == 1
+        assert jobs.sweep_once() == 0
+    work(app)
+    assert len(receiver.received) == 1
+
+
+def test_what_waits_for_its_second_attempt_is_not_recalled(
+    app: Flask, acme: Tenant, receiver: Receiver, add_endpoint: AddEndpoint, post: Post
+) -> None:
+    endpoint = add_endpoint(acme, receiver)
+    receiver.answers = [status(500)]
+    make_events(acme)
+    with app.app_context(), db.unit_of_work() as session:
+        session.execute(update(WebhookDelivery).values(id=first_id("whd", now_ms() + HOUR)))
+    post.deliver(endpoint["id"])
+    app.extensions["queue"].empty()
+    with app.app_context():
+        assert jobs.sweep_once() == 0
 
 
 def test_the_sweep_leaves_alone_what_is_not_due_disabled_or_being_sent(
