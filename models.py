@@ -467,6 +467,7 @@ class Event(Base):
 class WebhookEndpoint(Base):
     """Where events are sent; for one organization, or for the environment when that is null.
 
+    ``former_secrets`` are ``{"sealed", "expires_at"}``, the latest first: rotated ones, which sign too until then.
     ``claimed_by`` names the drain that alone may send to it until ``claimed_until``.
     """
 
@@ -482,8 +483,7 @@ class WebhookEndpoint(Base):
     disabled_at: Mapped[int | None]
     disabled_reason: Mapped[str | None]
     encrypted_secret: Mapped[str]
-    previous_encrypted_secret: Mapped[str | None]
-    previous_secret_expires_at: Mapped[int | None]
+    former_secrets: Mapped[list[Any]] = mapped_column(default=list)
     failing_since: Mapped[int | None]
     claimed_by: Mapped[str | None]
     claimed_until: Mapped[int | None]

@@ -182,7 +182,8 @@ class _Drain:
                 opened.append(self.carrier.secret_box.open(sealed))
             except CannotOpen:
                 log.error("%s: %s", self.endpoint_id, CANNOT_SIGN)
-                break  # without the present secret nothing is sent; without the one before, the present one will do
+                if not opened:
+                    break  # without the present secret nothing is sent; without a former one, the others will do
         return opened
 
     def attempt(self, sender: Sender, delivery: DueDelivery, secrets: Sequence[str]) -> Outcome:

@@ -7,6 +7,7 @@ of the query, so an endpoint of another one does not exist.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from sqlalchemy import Select, or_, select
@@ -25,6 +26,8 @@ from webhooks.signing import new_signing_secret
 
 DESCRIPTION_LENGTH = 500
 PREVIOUS_SECRET_MS = 24 * HOUR
+# Each of them is one more signature in every request.
+FORMER_SECRETS = 4
 SHOWN_GIVEN_UP = 5
 DISABLED_BY_HAND = "manual"
 DISABLED_AS_GONE = "gone"
@@ -170,11 +173,15 @@ def disable_endpoint(session: Session, endpoint: WebhookEndpoint, reason: str) -
 
 
 def rotate_secret(session: Session, box: SecretBox, endpoint: WebhookEndpoint) -> str:
-    """Give an endpoint a new signing secret and return it. The one before signs too, for 24 hours."""
+    """Give an endpoint a new signing secret and return it. The one before signs too, for 24 hours.
+
+    So does one that was rotated within the last 24 hours: whoever has it was promised that.
+    """
+    session.refresh(endpoint, with_for_update={"key_share": True})  # two rotations at once are one after the other
     now = now_ms()
     secret = new_signing_secret()
-    endpoint.previous_encrypted_secret = endpoint.encrypted_secret
-    endpoint.previous_secret_expires_at = now + PREVIOUS_SECRET_MS
+    former = {"sealed": endpoint.encrypted_secret, "expires_at": now + PREVIOUS_SECRET_MS}
+    endpoint.former_secrets = [former, *_still_signing(endpoint)][:FORMER_SECRETS]
     endpoint.encrypted_secret = box.seal(secret)
     endpoint.updated_at = now
     session.flush()
@@ -202,7 +209,7 @@ def reseal_secrets(session: Session, box: SecretBox, after: str | None, limit: i
     endpoints = session.scalars(query, execution_options={"populate_existing": True}).all()
     changed, unreadable = 0, []
     for endpoint in endpoints:
-        _forget_expired_secret(endpoint)
+        endpoint.former_secrets = _still_signing(endpoint)
         try:
             changed += _reseal(endpoint, box)
         except CannotOpen:
@@ -211,9 +218,8 @@ def reseal_secrets(session: Session, box: SecretBox, after: str | None, limit: i
     return Resealed(changed, len(endpoints), tuple(unreadable), endpoints[-1].id if len(endpoints) == limit else None)
 
 
-def _forget_expired_secret(endpoint: WebhookEndpoint) -> None:
-    if (endpoint.previous_secret_expires_at or 0) <= now_ms():
-        endpoint.previous_encrypted_secret = endpoint.previous_secret_expires_at = None
+def _still_signing(endpoint: WebhookEndpoint) -> list[dict[str, Any]]:
+    return [secret for secret in endpoint.former_secrets if secret["expires_at"] > now_ms()]
 
 
 def _reseal(endpoint: WebhookEndpoint, box: SecretBox) -> bool:
@@ -221,14 +227,12 @@ def _reseal(endpoint: WebhookEndpoint, box: SecretBox) -> bool:
 
     :raises CannotOpen: When one cannot be opened; nothing is changed then.
     """
-    sealed = [endpoint.encrypted_secret]
-    if endpoint.previous_encrypted_secret is not None:
-        sealed.append(endpoint.previous_encrypted_secret)
-    if all(map(box.is_current, sealed)):
+    former = endpoint.former_secrets
+    if all(map(box.is_current, [endpoint.encrypted_secret, *(secret["sealed"] for secret in former)])):
         return False
-    endpoint.encrypted_secret, *previous = [box.seal(box.open(secret)) for secret in sealed]
-    if previous:
-        endpoint.previous_encrypted_secret = previous[0]
+    current = box.seal(box.open(endpoint.encrypted_secret))
+    endpoint.former_secrets = [{**secret, "sealed": box.seal(box.open(secret["sealed"]))} for secret in former]
+    endpoint.encrypted_secret = current
     return True
 
 

@@ -95,8 +95,7 @@ RELEASE = update(WebhookEndpoint).where(_MINE).values(claimed_by=None, claimed_u
 RECEIVER = select(
     WebhookEndpoint.url,
     WebhookEndpoint.encrypted_secret,
-    WebhookEndpoint.previous_encrypted_secret,
-    WebhookEndpoint.previous_secret_expires_at,
+    WebhookEndpoint.former_secrets,
 ).where(_THIS, WebhookEndpoint.enabled)
 # What has been due the longest.
 DUE_DELIVERIES = (
@@ -206,10 +205,8 @@ def find_round(session: Session, endpoint_id: str, now: int, limit: int) -> Roun
     if endpoint is None:
         return None
     deliveries = _due_deliveries(session, endpoint_id, now, limit)
-    secrets = [endpoint.encrypted_secret]
-    if endpoint.previous_encrypted_secret and (endpoint.previous_secret_expires_at or 0) > now:
-        secrets.append(endpoint.previous_encrypted_secret)
-    return Round(endpoint.url, tuple(secrets), deliveries) if deliveries else None
+    former = [secret["sealed"] for secret in endpoint.former_secrets if secret["expires_at"] > now]
+    return Round(endpoint.url, (endpoint.encrypted_secret, *former), deliveries) if deliveries else None
 
 
 def _due_deliveries(session: Session, endpoint_id: str, now: int, limit: int) -> tuple[DueDelivery, ...]:

@@ -135,7 +135,8 @@ def test_when_only_the_secret_before_cannot_be_opened_the_present_one_signs(
     rotated = acme.api("POST", f"/webhook-endpoints/{endpoint['id']}/rotate-secret").json
     with app.app_context(), db.unit_of_work() as session:
         found = session.get_one(WebhookEndpoint, endpoint["id"])
-        found.previous_encrypted_secret = SecretBox(NEW_KEY).seal(endpoint["signing_secret"])
+        [former] = found.former_secrets
+        found.former_secrets = [{**former, "sealed": SecretBox(NEW_KEY).seal(endpoint["signing_secret"])}]
     make_events(acme)
     post.deliver(endpoint["id"])
     Webhook(rotated["signing_secret"]).verify(receiver.received[0].body, receiver.received[0].headers)

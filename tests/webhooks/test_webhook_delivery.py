@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -135,6 +136,36 @@ def test_while_the_secret_is_rotated_both_verify_and_after_a_day_only_the_new_on
     make_events(acme)
     post.later(24 * HOUR + 1000).deliver(endpoint["id"])
     assert len(receiver.received[1].headers["webhook-signature"].split(" ")) == 1
+
+
+def test_a_secret_rotated_twice_within_a_day_signs_as_long_as_was_promised(
+    acme: Tenant, receiver: Receiver, post: Post, add_endpoint: AddEndpoint
+) -> None:
+    """Who asks again because the first answer was lost must not end the secret that the receiver has."""
+    endpoint = add_endpoint(acme, receiver)
+    path = f"/webhook-endpoints/{endpoint['id']}/rotate-secret"
+    secrets = [endpoint["signing_secret"], *(acme.api("POST", path).json["signing_secret"] for _ in range(3))]
+    make_events(acme)
+    post.deliver(endpoint["id"])
+    for secret in secrets:
+        StandardWebhook(secret).verify(receiver.received[0].body, receiver.received[0].headers)
+    make_events(acme)
+    post.later(24 * HOUR + 1000).deliver(endpoint["id"])
+    assert len(receiver.received[1].headers["webhook-signature"].split(" ")) == 1
+
+
+def test_of_two_rotations_at_once_both_secrets_sign(
+    app: Flask, acme: Tenant, receiver: Receiver, post: Post, add_endpoint: AddEndpoint
+) -> None:
+    endpoint = add_endpoint(acme, receiver)
+    path = f"/v1/webhook-endpoints/{endpoint['id']}/rotate-secret"
+    headers = {"Authorization": f"Bearer {acme.secret_key}"}
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: app.test_client().post(path, headers=headers), range(4)))
+    make_events(acme)
+    post.deliver(endpoint["id"])
+    for answer in answers:
+        StandardWebhook(answer.json["signing_secret"]).verify(receiver.received[0].body, receiver.received[0].headers)
 
 
 # -- Failures and retries -------------------------------------------------------------

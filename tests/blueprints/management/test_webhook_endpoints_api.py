@@ -65,7 +65,7 @@ def test_secrets_are_stored_encrypted(app: Flask, acme: Tenant) -> None:
         row = session.execute(select(WebhookEndpoint.__table__)).one()
     secrets = [created["signing_secret"], rotated["signing_secret"]]
     assert not [value for value in row if any(secret.removeprefix("whsec_") in str(value) for secret in secrets)]
-    stored = [row.previous_encrypted_secret, row.encrypted_secret]
+    stored = [row.former_secrets[0]["sealed"], row.encrypted_secret]
     assert [app.extensions["secret_box"].open(sealed) for sealed in stored] == secrets
 
 
