@@ -68,9 +68,9 @@ class Machine:
 
     def here(self, text: str) -> str:
         """Return a text of the page with the paths of this test."""
-        for there, here in self.replaced.items():
-            text = text.replace(there, here)
-        return text
+        # In one pass: what was put in may hold such a path itself.
+        paths = "|".join(re.escape(path) for path in sorted(self.replaced, key=len, reverse=True))
+        return re.sub(paths, lambda found: self.replaced[found[0]], text)
 
     def run(self, commands: str) -> str:
         """Run commands of the page, and return what they print."""

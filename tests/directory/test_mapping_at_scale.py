@@ -1,4 +1,4 @@
-"""A mapping is applied to 20,000 people by real workers: killed on the way, while the IdP goes on writing."""
+"""A mapping is applied to 50,000 people by real workers: killed on the way, while the IdP goes on writing."""
 
 import json
 import os
@@ -25,7 +25,7 @@ from tests.directory.applying import path, preview, put
 
 pytestmark = pytest.mark.slow
 
-PEOPLE = 20_000
+PEOPLE = 50_000
 ONE_IN = 20  # the mapping changes one in so many
 LOUD = {"name.givenName": "{{ value | upcase }}"}
 
@@ -98,7 +98,7 @@ class Writing:
             time.sleep(0.02)  # as often as an IdP with a rate limit
 
 
-def test_a_mapping_reaches_20000_people_through_a_killed_worker_while_the_idp_writes(
+def test_a_mapping_reaches_50000_people_through_a_killed_worker_while_the_idp_writes(
     app: Flask, acme: Tenant, environ: dict[str, str]
 ) -> None:
     seed(app, acme, PEOPLE)
