@@ -7,8 +7,10 @@ from typing import Any
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session, joinedload
 
+from directory.directories import Directory
+from directory.group_membership import groups_of_each
 from folding import fold
-from models import DirectoryGroup, DirectoryGroupMember, DirectoryUser, OrganizationMembership, User
+from models import DirectoryUser, OrganizationMembership, User
 
 
 @dataclass(frozen=True)
@@ -81,30 +83,8 @@ def _with_rest(
         .options(joinedload(OrganizationMembership.role))
     )
     memberships = {found.user_id: found for found in session.scalars(of_members, execution_options=fresh)}
-    groups = _groups(session, organization_id, ids) if with_groups else {}
+    groups = groups_of_each(session, Directory(organization_id), ids) if with_groups else {}
     return [Person(row, by_id[row.user_id], memberships.get(row.user_id), groups.get(row.user_id, [])) for row in rows]
-
-
-def _groups(session: Session, organization_id: str, user_ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
-    """Return the pushed groups of people as the attribute mapping sees them, in the order of joining."""
-    query = (
-        select(DirectoryGroupMember.user_id, DirectoryGroup.id, DirectoryGroup.display_name, DirectoryGroup.external_id)
-        .join(
-            DirectoryGroupMember,
-            (DirectoryGroupMember.organization_id == DirectoryGroup.organization_id)
-            & (DirectoryGroupMember.group_id == DirectoryGroup.id),
-        )
-        .where(
-            DirectoryGroupMember.organization_id == organization_id,
-            DirectoryGroupMember.user_id.in_(user_ids),
-        )
-        .order_by(DirectoryGroupMember.user_id, DirectoryGroupMember.joined_at, DirectoryGroup.id)
-    )
-    found: dict[str, list[dict[str, Any]]] = {}
-    for user_id, group_id, name, external_id in session.execute(query):
-        group = {"value": name, "display": name, "id": group_id, "externalId": external_id}
-        found.setdefault(user_id, []).append(group)
-    return found
 
 
 @dataclass
