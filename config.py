@@ -28,7 +28,6 @@ Network = IPv4Network | IPv6Network
 MAX_SOCKET_PATH = 100
 # RQ asks Redis who is connected, and that answer cannot be read when a path in it holds a space or an equals sign.
 SOCKET_PATH = re.compile(r"[\w./-]+", re.ASCII)
-MIN_RETENTION_DAYS = 3
 MAX_RETENTION_DAYS = 36_500
 
 
@@ -67,6 +66,8 @@ class Settings:
     log_format: str
     metrics_token: str | None
     event_retention_days: int
+    activity_retention_days: int
+    tombstone_retention_days: int
 
     @property
     def scim_endpoint_url(self) -> str:
@@ -118,7 +119,11 @@ class Settings:
             log_level=env.get("LOG_LEVEL", "warning", _one_of("debug", "info", "warning", "error")),
             log_format=env.get("LOG_FORMAT", "text", _one_of("text", "json")),
             metrics_token=env.optional("METRICS_TOKEN", _metrics_token),
-            event_retention_days=env.get("EVENT_RETENTION_DAYS", "90", _retention_days),
+            event_retention_days=env.get(
+                "EVENT_RETENTION_DAYS", "90", _days_from(3, "Webhooks are tried again for two days.")
+            ),
+            activity_retention_days=env.get("ACTIVITY_RETENTION_DAYS", "90", _days_from(1)),
+            tombstone_retention_days=env.get("TOMBSTONE_RETENTION_DAYS", "365", _days_from(1)),
         )
 
 
@@ -248,13 +253,13 @@ def _proxies(value: str) -> int:
     return int(value)
 
 
-def _retention_days(value: str) -> int:
-    if not value.isascii() or not value.isdigit() or not MIN_RETENTION_DAYS <= int(value[:9]) <= MAX_RETENTION_DAYS:
-        raise ValueError(
-            f"{value!r} is no number of days from {MIN_RETENTION_DAYS} to {MAX_RETENTION_DAYS}. "
-            "Webhooks are tried again for two days."
-        )
-    return int(value)
+def _days_from(least: int, why: str = "") -> Callable[[str], int]:
+    def read(value: str) -> int:
+        if not value.isascii() or not value.isdigit() or not least <= int(value[:9]) <= MAX_RETENTION_DAYS:
+            raise ValueError(f"{value!r} is no number of days from {least} to {MAX_RETENTION_DAYS}. {why}".rstrip())
+        return int(value)
+
+    return read
 
 
 def _rate(value: str) -> str:

@@ -30,7 +30,9 @@ from clock import now_ms
 from database import db
 from directory.mapping_applications import DUE_APPLICATIONS, due_applications
 from directory.mapping_applying import apply_to_everybody
+from directory.retention import remove_old_activity, remove_old_tombstones
 from metrics import DRAINS_BROKEN_OFF, WEBHOOK_ATTEMPTS
+from organizations.retention import remove_old_sessions
 from webhooks.delivery import Carrier, deliver_due, due_endpoints
 from webhooks.events import DUE_ENDPOINTS
 from webhooks.outbox import has_untimely, recall_untimely
@@ -309,13 +311,19 @@ def last_swept_at() -> float | None:
     return None if value is None else float(value)
 
 
-def remove_expired_events(pause: Callable[[float], bool]) -> int:
-    """Remove some of the events that are older than the setting says, and return how many.
+def remove_what_expired(pause: Callable[[float], bool]) -> int:
+    """Remove some of what was kept for long enough, and return how many rows.
 
     :param pause: Waits for so many seconds, and tells whether to stop.
     :raises SQLAlchemyError: When the database does not answer.
     """
-    return remove_expired(db, now_ms(), current_app.config["SETTINGS"].event_retention_days, pause=pause)
+    settings, now = current_app.config["SETTINGS"], now_ms()
+    return (
+        remove_expired(db, now, settings.event_retention_days, pause=pause)
+        + remove_old_activity(db, now, settings.activity_retention_days, pause=pause)
+        + remove_old_tombstones(db, now, settings.tombstone_retention_days, pause=pause)
+        + remove_old_sessions(db, now, pause=pause)
+    )
 
 
 def run_sweep(seconds: float) -> None:
@@ -326,7 +334,7 @@ def run_sweep(seconds: float) -> None:
     while not stopping.is_set():
         try:
             sweep_once()
-            remove_expired_events(stopping.wait)
+            remove_what_expired(stopping.wait)
         except (RedisError, SQLAlchemyError) as error:
             log.warning("the sweep did not get through (%s); it will be tried again", error)
         except Exception:

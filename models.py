@@ -192,6 +192,7 @@ class SignInLink(Base):
     """A link that signs a member in once."""
 
     __tablename__ = "sign_in_links"
+    __table_args__ = (Index(None, "expires_at"),)
 
     id: Mapped[str] = mapped_column(primary_key=True)
     organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"))
@@ -206,7 +207,7 @@ class Session(Base):
     """A signed-in browser, for one user in one organization."""
 
     __tablename__ = "sessions"
-    __table_args__ = (Index(None, "organization_id", "user_id"),)
+    __table_args__ = (Index(None, "organization_id", "user_id"), Index(None, "expires_at"))
 
     id: Mapped[str] = mapped_column(primary_key=True)
     organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"))
@@ -308,6 +309,13 @@ class DirectoryUser(Base):
         # Of all tombstones of a name, the latest is restored.
         Index("ix_directory_users_tombstones", "organization_id", "user_name_key", "deleted_at"),
         Index("ix_directory_users_external_ids", "organization_id", "external_id", "deleted_at"),
+        # Those to be forgotten.
+        Index(
+            "ix_directory_users_deleted_at",
+            "deleted_at",
+            sqlite_where=text("deleted_at IS NOT NULL"),
+            postgresql_where=text("deleted_at IS NOT NULL"),
+        ),
         # What filters look up. The id keeps what they find in the order of a list.
         Index(None, "organization_id", "display_name_key", "user_id"),
         Index(None, "organization_id", "shown_active", "user_id"),

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -231,6 +231,20 @@ def acme(make_tenant: Any) -> Tenant:
 def globex(make_tenant: Any) -> Tenant:
     """Another organization, which must never see or change anything of ``acme``."""
     return make_tenant("Globex")
+
+
+@pytest.fixture
+def long_ago(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """What is done within happens a hundred days ago, ten days past what is kept by default."""
+    real = time.time_ns
+
+    @contextmanager
+    def shifted(days: int = 100) -> Iterator[None]:
+        with monkeypatch.context() as patch:
+            patch.setattr(time, "time_ns", lambda: real() - days * 86_400_000_000_000)
+            yield
+
+    return shifted
 
 
 # -- Waiting ------------------------------------------------------------------------

@@ -10,12 +10,12 @@ import logging
 import random
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from sqlalchemy.orm import Session
 
+from batches import Store
 from clock import now_ms
 from ids import new_id
 from models import WebhookEndpoint
@@ -42,16 +42,6 @@ from webhooks.secrets import CannotOpen, SecretBox
 from webhooks.signing import signature_headers
 
 log = logging.getLogger(__name__)
-
-
-class Store(Protocol):
-    """Opens transactions: units of work that are committed at their end, and reads. ``database.Database`` is one."""
-
-    def unit_of_work(self) -> AbstractContextManager[Session]:
-        """Open a transaction that writes."""
-
-    def reading(self) -> AbstractContextManager[Session]:
-        """Open a transaction that only reads."""
 
 
 class Hints(Protocol):

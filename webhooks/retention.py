@@ -7,29 +7,23 @@ gap and never steps over one. An event with a pending delivery stays until that
 is settled; but no list shows it any more, since its neighbours may be gone.
 """
 
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
 from sqlalchemy import Select, delete, exists, select
 from sqlalchemy.orm import Session
 
+from batches import Store, in_batches
 from errors import Gone
 from ids import first_id, time_of
 from models import Event, EventSequence, WebhookDelivery
-from webhooks.delivery import Store
 from webhooks.events import next_in
 from webhooks.outbox import PENDING, UNSYNCHRONIZED
 from webhooks.schedule import HOUR
 
 DAY = 24 * HOUR
 KEPT_SINCE = "kept_since"
-FIRST_BATCH = 50
-LARGEST_BATCH = 1000
-# A batch is made smaller when it took longer than this, so that no writer waits for it noticeably.
-BATCH_SECONDS = 0.05
-# Between two batches writers have their turn: for as long as the batch took, and at least for this long.
-PAUSE_SECONDS = 0.1
 
 
 # -- What is still kept -----------------------------------------------------------
@@ -76,8 +70,7 @@ def remove_expired(
 ) -> int:
     """Remove events that are more than so many days old, and return how many were removed.
 
-    Each batch is a transaction of its own. It ends when nothing is left to
-    remove, after ``seconds``, or when ``pause``, which waits, tells it to stop.
+    For ``seconds`` and ``pause`` see ``batches.in_batches``.
     """
     until = (now - days * DAY) // HOUR * HOUR
     with store.reading() as session:  # spares the writers when there is nothing to do
@@ -85,17 +78,7 @@ def remove_expired(
             return 0
     with store.unit_of_work() as session:
         _keep_since(session, until)
-    removed, batch, ends = 0, FIRST_BATCH, time.monotonic() + seconds
-    while True:
-        with store.unit_of_work() as session:
-            session.connection()  # on SQLite it waits here for other writers, which says nothing of the batch
-            started = time.monotonic()
-            count = _remove_batch(session, until, batch)
-        took = time.monotonic() - started
-        removed += count
-        if count < batch or time.monotonic() >= ends or pause(max(took, PAUSE_SECONDS)):
-            return removed
-        batch = max(1, batch // 2) if took > BATCH_SECONDS else min(2 * batch, LARGEST_BATCH)
+    return in_batches(store, partial(_remove_batch, until=until), seconds=seconds, pause=pause)
 
 
 def _removable(until: int) -> Select[str]:
@@ -110,7 +93,7 @@ def _keep_since(session: Session, until: int) -> None:
         next_in(session, KEPT_SINCE, until - last)
 
 
-def _remove_batch(session: Session, until: int, limit: int) -> int:
+def _remove_batch(session: Session, limit: int, *, until: int) -> int:
     """Remove at most ``limit`` events. With the event's row held nobody adds a delivery, with theirs nobody replays."""
     ids = session.scalars(_removable(until).limit(limit).with_for_update(skip_locked=True, of=Event)).all()
     deliveries = select(WebhookDelivery.event_id, WebhookDelivery.state).where(WebhookDelivery.event_id.in_(ids))

@@ -256,6 +256,13 @@ def upgrade() -> None:
     op.create_index(
         "ix_directory_users_external_ids", "directory_users", ["organization_id", "external_id", "deleted_at"]
     )
+    op.create_index(
+        "ix_directory_users_deleted_at",
+        "directory_users",
+        ["deleted_at"],
+        sqlite_where=sa.text("deleted_at IS NOT NULL"),
+        postgresql_where=sa.text("deleted_at IS NOT NULL"),
+    )
     op.create_index(op.f("ix_directory_users_user_id"), "directory_users", ["user_id"])
     op.create_index(
         "ix_directory_users_tombstones", "directory_users", ["organization_id", "user_name_key", "deleted_at"]
@@ -346,6 +353,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sessions")),
         sa.UniqueConstraint("token_hash", name=op.f("uq_sessions_token_hash")),
     )
+    op.create_index(op.f("ix_sessions_expires_at"), "sessions", ["expires_at"])
     op.create_index(op.f("ix_sessions_organization_id_user_id"), "sessions", ["organization_id", "user_id"])
     op.create_table(
         "sign_in_links",
@@ -363,6 +371,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sign_in_links")),
         sa.UniqueConstraint("token_hash", name=op.f("uq_sign_in_links_token_hash")),
     )
+    op.create_index(op.f("ix_sign_in_links_expires_at"), "sign_in_links", ["expires_at"])
     op.create_table(
         "webhook_deliveries",
         sa.Column("id", sa.Text(), nullable=False),

@@ -1,0 +1,37 @@
+"""Sessions and sign-in links that are over for a month are removed; those that run are not."""
+
+from typing import Any
+
+from flask import Flask
+from sqlalchemy import func, select
+
+import jobs
+from database import db
+from models import Session, SignInLink
+from organizations.sign_in import find_signed_in, make_sign_in_link, sign_in
+from tests.conftest import Tenant
+
+
+def count(app: Flask, model: type) -> int:
+    with app.app_context(), db.reading() as session:
+        return session.scalar(select(func.count()).select_from(model)) or 0
+
+
+def open_session(app: Flask, tenant: Tenant) -> str:
+    with app.app_context(), db.unit_of_work() as session:
+        _, token = make_sign_in_link(session, tenant.organization_id, tenant.admin_id)
+        return sign_in(session, token)
+
+
+def test_sessions_and_links_go_a_month_after_they_expired(app: Flask, acme: Tenant, long_ago: Any) -> None:
+    with long_ago(40):
+        open_session(app, acme)
+    with long_ago(20):
+        open_session(app, acme)
+    running = open_session(app, acme)
+    links = count(app, SignInLink)
+    with app.app_context():
+        assert jobs.remove_what_expired(lambda _: False) == 2
+    assert (count(app, Session), count(app, SignInLink)) == (2, links - 1)
+    with app.app_context(), db.reading() as session:
+        assert find_signed_in(session, running) is not None
