@@ -1,5 +1,7 @@
 """What Prometheus reads, and who may read it."""
 
+import json
+import re
 from typing import Any
 
 import pytest
@@ -7,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import jobs
 from blueprints.metrics import identity_provider
-from tests.conftest import Tenant
+from tests.conftest import ROOT, Tenant
 
 TOKEN = "a token for metrics"
 
@@ -81,3 +83,27 @@ class TestWithoutAToken:
     def test_there_is_nothing_to_read(self, acme: Tenant) -> None:
         answer = acme.client.get("/metrics", headers={"Authorization": "Bearer "})
         assert answer.status_code == 404
+
+
+@pytest.mark.parametrize("file", ["grafana/authn-scim.json", "prometheus/alerts.yml"])
+def test_the_examples_ask_for_metrics_and_labels_that_there_are(acme: Tenant, app: Any, file: str) -> None:
+    with app.app_context():
+        jobs.sweep_once()
+    acme.scim("GET", "/Users")
+    answer = acme.client.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
+    samples = [s for family in text_string_to_metric_families(answer.text) for s in family.samples]
+    text = (ROOT / "deploy" / file).read_text().replace('\\"', '"')
+    asked = set(re.findall(r"authn_scim_\w+", text))
+    assert len(asked) >= 6
+    assert asked <= {s.name for s in samples}
+    labels = {label for s in samples for label in s.labels}
+    by = {label.strip() for names in re.findall(r"by \(([^)]*)\)", text) for label in names.split(",")}
+    selected = set(re.findall(r"[{,](\w+)[!=]~?=?\"", text))
+    assert by | selected <= labels
+
+
+def test_the_dashboard_says_what_each_number_means() -> None:
+    dashboard = json.loads((ROOT / "deploy/grafana/authn-scim.json").read_text())
+    panels = dashboard["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    assert not [panel["title"] for panel in panels if panel["type"] == "stat" and not panel["description"]]
