@@ -3,10 +3,12 @@
 PYTHON ?= $(shell command -v python3.11 || echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
+# In an environment of its own: it needs much that nothing else here does.
+AUDIT := $(VENV)/audit
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run sign-in-link demo test lint bench migration
+.PHONY: help run sign-in-link demo test lint audit bench migration
 
 help: ## Print this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r target words; do printf '  make %-14s %s\n' "$$target" "$$words"; done
@@ -27,6 +29,10 @@ lint: $(VENV)/.installed-dev ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+audit: ## Ask whether any requirement has a known vulnerability
+	@test -x $(AUDIT)/bin/pip-audit || { $(PYTHON) -m venv $(AUDIT) && $(AUDIT)/bin/pip install --quiet pip-audit==2.10.1; }
+	@$(AUDIT)/bin/pip-audit --requirement requirements.txt --requirement requirements-dev.txt --no-deps --disable-pip --progress-spinner off
 
 bench: $(VENV)/.installed-dev ## Measure how fast it is (write=1 keeps the table in docs/performance.md)
 	@$(BIN)/python -m bench $(if $(write),--write)
