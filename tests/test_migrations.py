@@ -8,15 +8,22 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from flask import Flask
 from flask_migrate import downgrade, upgrade
-from sqlalchemy import Connection, create_engine, inspect, text
+from sqlalchemy import Connection, create_engine, func, inspect, select, table, text
 
+import jobs
 from app import create_app
 from config import Settings
 from database import db
-from models import Base
-from tests.conftest import SECRET_KEY, database_in, psycopg_url
+from ids import new_id
+from models import Base, EnterpriseConnection
+from organizations.organizations import bootstrap
+from organizations.sign_in import make_sign_in_link, sign_in
+from tests import okta
+from tests.conftest import ROOT, SECRET_KEY, Tenant, database_in, psycopg_url
+from tests.directory.applying import put
 
 BOTH = pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 
@@ -43,7 +50,13 @@ def empty_urls(request: pytest.FixtureRequest, kind: str, tmp_path: Path) -> Ite
 @pytest.fixture
 def empty_app(empty_urls: list[str], tmp_path: Path) -> Iterator[Flask]:
     """The application on a database without tables."""
-    environ = {"DATABASE_URL": empty_urls[0], "DATA_DIR": str(tmp_path), "SECRET_KEY": SECRET_KEY}
+    environ = {
+        "DATABASE_URL": empty_urls[0],
+        "DATA_DIR": str(tmp_path),
+        "SECRET_KEY": SECRET_KEY,
+        "WEBHOOK_ALLOW_HTTP": "1",
+        "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",
+    }
     app = create_app(Settings.from_environment(environ))
     with app.app_context():
         yield app
@@ -79,6 +92,23 @@ def test_every_migration_can_be_taken_back_and_applied_again(empty_app: Flask) -
 
 
 @BOTH
+def test_migrations_go_down_and_up_with_data_in_every_table(empty_app: Flask) -> None:
+    """Step by step; what is in a table that both revisions have is still there afterwards."""
+    upgrade()
+    live(empty_app)
+    rows = counts()
+    assert not [name for name, count in rows.items() if count == 0], "every table has something to lose"
+    steps = [script.revision for script in ScriptDirectory(str(ROOT / "migrations")).walk_revisions()]
+    for _ in steps:
+        before = counts()
+        downgrade(revision="-1")
+        assert counts().items() <= before.items()
+    assert counts() == {}
+    upgrade()
+    assert live(empty_app), "and it can be used"
+
+
+@BOTH
 def test_upgrading_twice_changes_nothing(empty_app: Flask) -> None:
     upgrade()
     with db.engine.connect() as connection:
@@ -93,6 +123,35 @@ def test_foreign_keys_are_enforced_again_after_a_migration(empty_app: Flask) -> 
     upgrade()
     with db.engine.connect() as connection:
         assert connection.scalar(text("PRAGMA foreign_keys")) == 1
+
+
+def counts() -> dict[str, int]:
+    """How many rows each table has."""
+    with db.engine.connect() as connection:
+        tables = sorted(set(inspect(connection).get_table_names()) - {"alembic_version"})
+        return {name: connection.scalar(select(func.count()).select_from(table(name))) or 0 for name in tables}
+
+
+def live(app: Flask) -> bool:
+    """Use the application so that every table gets a row."""
+    with db.unit_of_work() as session:
+        made = bootstrap(session, "Acme")
+    acme = Tenant(
+        app.test_client(), made.organization_id, made.user_id, made.secret_key, made.scim_token, made.sign_in_token
+    )
+    with db.unit_of_work() as session:
+        _, token = make_sign_in_link(session, made.organization_id, made.user_id)
+        sign_in(session, token)
+        session.add(EnterpriseConnection(id=new_id("entcon"), organization_id=made.organization_id, protocol="saml",
+                                         name="Okta", domains=[]))  # fmt: skip
+    hook = {"url": "http://127.0.0.1:1/", "enabled_event_types": ["*"]}
+    assert acme.api("POST", "/webhook-endpoints", hook).status_code == 201
+    user_id = acme.scim("POST", "/Users", okta.user()).json["id"]
+    assert acme.scim("POST", "/Groups", okta.group("Platform Team", user_id)).status_code == 201
+    put(acme, {"title": "public_metadata.title"})
+    for endpoint_id in [item["id"] for item in acme.api("GET", "/webhook-endpoints").json["data"]]:
+        jobs.drain(endpoint_id)
+    return bool(acme.scim("GET", f"/Users/{user_id}").status_code == 200)
 
 
 def definitions(connection: Connection) -> set[Any]:
