@@ -1,9 +1,14 @@
 """The composition root: settings, extensions, blueprints, commands."""
 
+from typing import Any
+
 from flask import Flask
 from flask_migrate import Migrate
 from flask_wtf.csrf import CSRFProtect
 from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.retry import Retry
 from rq import Queue
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -45,9 +50,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     metrics.init_app(app)
     app.before_request(auth.identify_bearer)  # before the limiter, which counts under the bearer's name
     limiter.init_app(app)
-    app.extensions["redis"] = Redis.from_url(
-        settings.redis_url, socket_connect_timeout=2, socket_timeout=2, health_check_interval=30
-    )
+    app.extensions["redis"] = Redis.from_url(settings.redis_url, health_check_interval=30, **redis_patience())
     app.extensions["queue"] = Queue("webhooks", connection=app.extensions["redis"])
     app.extensions["secret_box"] = SecretBox(settings.secret_key, settings.secret_key_fallbacks)
     app.extensions["outbound_policy"] = OutboundPolicy(settings.webhook_allow_http, settings.webhook_allowed_networks)
@@ -66,6 +69,11 @@ def create_app(settings: Settings | None = None) -> Flask:
     return app
 
 
+def redis_patience() -> dict[str, Any]:
+    """Return how long a request waits for Redis: everything goes on without it, and identity providers wait for us."""
+    return {"socket_connect_timeout": 1, "socket_timeout": 1, "retry": Retry(NoBackoff(), 1, (RedisConnectionError,))}
+
+
 def flask_config(settings: Settings) -> dict[str, object]:
     """Return what the rest of the application reads from ``app.config``."""
     return {
@@ -80,6 +88,7 @@ def flask_config(settings: Settings) -> dict[str, object]:
             "hide_parameters": True,  # errors are logged, and would show people and tokens
         },
         "RATELIMIT_STORAGE_URI": settings.redis_url.replace("unix://", "redis+unix://", 1),  # as limits calls a socket
+        "RATELIMIT_STORAGE_OPTIONS": redis_patience(),
         "RATELIMIT_STRATEGY": "moving-window",
         "RATELIMIT_IN_MEMORY_FALLBACK_ENABLED": True,
         "MAX_CONTENT_LENGTH": 1024 * 1024,

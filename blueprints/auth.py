@@ -1,12 +1,17 @@
 """Who is asking: the bearer of a SCIM token or of a secret key, found out once at the start of a request."""
 
+import logging
+
 from flask import g, request
+from sqlalchemy.exc import OperationalError
 
 from clock import now_ms
 from database import db
 from errors import NotAllowed, NotAuthenticated, NotFound
 from organizations.scim_tokens import TokenHolder, find_token_holder, needs_last_used, note_last_used
 from organizations.secret_keys import KeyHolder, find_key_holder
+
+log = logging.getLogger(__name__)
 
 
 def identify_bearer() -> None:
@@ -72,11 +77,15 @@ def _missing_or_unknown(header: str | None) -> str:
 
 
 def note_token_use(holder: TokenHolder) -> None:
-    """Keep ``last_used_at`` of a token true to the minute."""
+    """Keep ``last_used_at`` of a token true to the minute; a request that only reads does not fail for it."""
     now = now_ms()
-    if needs_last_used(holder, now):
+    if not needs_last_used(holder, now):
+        return
+    try:
         with db.unit_of_work() as session:
             note_last_used(session, holder, now)
+    except OperationalError as error:
+        log.warning("the use of token %s could not be noted: %s", holder.token_id, error.orig)
 
 
 def require_key_holder() -> KeyHolder:

@@ -145,7 +145,8 @@ def is_passing(error: OperationalError) -> bool:
         return False
     if error.connection_invalidated or isinstance(error.orig, PostgreSQLError):
         return True
-    return any(word in str(error.orig) for word in ("locked", "busy", "disk", "unable to open"))
+    # On a full disk SQLite ends the transaction by itself, and what is heard of it may be that a savepoint is missing.
+    return any(word in str(error.orig) for word in ("locked", "busy", "disk", "unable to open", "no such savepoint"))
 
 
 def _unexpected(error: Exception) -> BaseResponse:
