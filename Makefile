@@ -5,10 +5,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 # In an environment of its own: it needs much that nothing else here does.
 AUDIT := $(VENV)/audit
+# As many test processes as there are processors; one that is done takes tests from another.
+SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist worksteal
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run sign-in-link demo test lint audit bench migration
+.PHONY: help run sign-in-link demo test test-postgresql lint audit bench migration
 
 help: ## Print this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r target words; do printf '  make %-14s %s\n' "$$target" "$$words"; done
@@ -23,7 +25,10 @@ demo: $(VENV)/.installed ## Watch Okta (idp=entra and others) provision an inven
 	@exec $(BIN)/flask --app app demo $(if $(idp),--idp $(idp)) $(if $(way),--way $(way)) $(if $(keep),--keep)
 
 test: $(VENV)/.installed-dev ## Run every test
-	$(BIN)/pytest
+	$(BIN)/pytest $(SIDE_BY_SIDE)
+
+test-postgresql: $(VENV)/.installed-dev ## Run on PostgreSQL every test that uses a database
+	$(BIN)/pytest $(SIDE_BY_SIDE) --database=postgresql
 
 lint: $(VENV)/.installed-dev ## Check style and types
 	$(BIN)/ruff check .

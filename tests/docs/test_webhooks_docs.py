@@ -94,7 +94,7 @@ def test_the_code_returns_what_this_server_signs(verify: Verify) -> None:
     assert verify(BODY, signed(), SECRET) == {"id": "evt_1", "name": "Надежда"}
 
 
-@pytest.mark.parametrize("secret", [SECRET, FORMER])
+@pytest.mark.parametrize("secret", [SECRET, FORMER], ids=["new", "former"])
 def test_the_code_verifies_with_either_secret_while_one_is_rotated(verify: Verify, secret: str) -> None:
     assert verify(BODY, signed(SECRET, FORMER), secret)["id"] == "evt_1"
 
