@@ -16,7 +16,7 @@ RUN groupadd --gid 10001 authn-scim \
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /opt/authn-scim /opt/authn-scim
 WORKDIR /opt/authn-scim
-USER authn-scim
+USER 10001:10001
 VOLUME /data
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
