@@ -1,7 +1,7 @@
 """How gunicorn serves the application; the address and the number of processes are given on its command line."""
 
-# Threads, so that a slow or idle connection does not hold a whole process.
-worker_class = "gthread"
+# Threads, so that a slow or idle connection does not hold a whole process; and none is held for ever.
+worker_class = "web_worker.Worker"
 threads = 8
 
 # Loaded once, before the processes fork: a bad setting stops the start with its sentence, and memory is shared.

@@ -18,7 +18,7 @@ GROUND = {
     "ids",
     "metrics",
 }  # may be imported by all of them, and import only each other
-APART = {"config": set(), "supervision": set(), "serving": {"supervision"}, "simulator": set()}
+APART = {"config": set(), "supervision": set(), "serving": {"supervision"}, "web_worker": set(), "simulator": set()}
 MAY_KNOW_FLASK = {"app", "cli", "jobs", "blueprints", "database"}
 SHARED_BY_BLUEPRINTS = {"auth", "bodies", "errors", "limits"}
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from blueprints.scim import GROUP_BODY_BYTES
 from tests.conftest import ROOT, SECRET_KEY, clean_environment, wait_until
 from tests.docs.test_settings_docs import DOCUMENTED
 
@@ -40,6 +41,14 @@ def test_caddy_finds_no_fault_in_its_example(tmp_path: Path) -> None:
         capture_output=True,
         env=clean_environment(tmp_path),
     )
+
+
+@pytest.mark.parametrize(
+    ("file", "limit"), [("nginx.conf", r"client_max_body_size (\d+)m;"), ("Caddyfile", r"max_size (\d+)MiB")]
+)
+def test_a_proxy_lets_the_largest_body_pass_that_the_server_takes(file: str, limit: str) -> None:
+    [mebibytes] = re.findall(limit, (ROOT / "deploy" / "proxies" / file).read_text())
+    assert int(mebibytes) * 1024 * 1024 > GROUP_BODY_BYTES
 
 
 def test_every_setting_of_the_examples_is_one() -> None:
