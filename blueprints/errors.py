@@ -8,8 +8,6 @@ from typing import Any
 
 from flask import Flask, Response, current_app, g, jsonify, make_response, render_template, request
 from flask_limiter import RateLimitExceeded
-from psycopg import OperationalError as PostgreSQLError
-from psycopg.errors import DeadlockDetected, ProgramLimitExceeded, SerializationFailure
 from scim2_server.responses import SCIM_MEDIA_TYPE, ScimResponse
 from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException
@@ -22,6 +20,8 @@ from ids import new_id
 
 log = logging.getLogger(__name__)
 
+# PostgreSQL's codes. Its driver, which knows them by name, is not loaded where SQLite is used.
+SERIALIZATION_FAILURE, DEADLOCK_DETECTED, PROGRAM_LIMIT_EXCEEDED = "40001", "40P01", "54000"
 SCIM_ERROR = "urn:ietf:params:scim:api:messages:2.0:Error"
 STATUS: dict[type[DomainError], int] = {
     NotAuthenticated: 401,
@@ -133,7 +133,13 @@ def _database_unavailable(error: OperationalError) -> BaseResponse:
 
 def is_deadlock(error: OperationalError) -> bool:
     """Tell whether PostgreSQL broke a transaction off for another one, so that it may be tried again at once."""
-    return isinstance(error.orig, DeadlockDetected | SerializationFailure)
+    return sqlstate(error) in (DEADLOCK_DETECTED, SERIALIZATION_FAILURE)
+
+
+def sqlstate(error: OperationalError) -> str | None:
+    """Return PostgreSQL's code of a failure; None where it comes from SQLite, or no server said anything."""
+    code: str | None = getattr(error.orig, "sqlstate", None)
+    return code
 
 
 def is_passing(error: OperationalError) -> bool:
@@ -141,9 +147,9 @@ def is_passing(error: OperationalError) -> bool:
 
     What is left is a defect, which trying again does not mend.
     """
-    if isinstance(error.orig, ProgramLimitExceeded):
+    if sqlstate(error) == PROGRAM_LIMIT_EXCEEDED:
         return False
-    if error.connection_invalidated or isinstance(error.orig, PostgreSQLError):
+    if error.connection_invalidated or hasattr(error.orig, "sqlstate"):
         return True
     # On a full disk SQLite ends the transaction by itself, and what is heard of it may be that a savepoint is missing.
     return any(word in str(error.orig) for word in ("locked", "busy", "disk", "unable to open", "no such savepoint"))

@@ -5,8 +5,6 @@ from collections.abc import Callable
 from functools import cache
 from http import HTTPStatus
 
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from flask import Blueprint, Response, current_app, jsonify
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
@@ -70,6 +68,8 @@ def _check_database() -> None:
 
 
 def _check_migrations() -> None:
+    from alembic.runtime.migration import MigrationContext  # noqa: PLC0415  (8 MiB, only where somebody asks)
+
     try:
         with db.reading() as session:
             at = MigrationContext.configure(session.connection()).get_current_heads()
@@ -81,7 +81,9 @@ def _check_migrations() -> None:
 
 @cache
 def _newest_migrations() -> tuple[str, ...]:
-    return tuple(ScriptDirectory(current_app.extensions["migrate"].directory).get_heads())
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
+
+    return tuple(ScriptDirectory(f"{current_app.root_path}/migrations").get_heads())
 
 
 def _check_redis() -> None:
