@@ -219,6 +219,25 @@ class Session(Base):
     ended_at: Mapped[int | None]
 
 
+class AdministrativeAct(Base):
+    """One line of the audit log: who did what to which object. About the whole environment without an organization."""
+
+    __tablename__ = "administrative_acts"
+    __table_args__ = (Index(None, "organization_id", "id"), Index(None, "actor_id", "id"))
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    organization_id: Mapped[str | None] = mapped_column(ForeignKey("organizations.id"))
+    actor_kind: Mapped[str] = mapped_column(String(16))
+    actor_id: Mapped[str | None]
+    actor_label: Mapped[str]
+    action: Mapped[str]
+    target_type: Mapped[str]
+    target_id: Mapped[str]
+    details: Mapped[dict[str, Any]]
+    trace_id: Mapped[str | None]
+    occurred_at: Mapped[int] = mapped_column(default=now_ms)
+
+
 # -- The directory: what the IdP pushed ----------------------------------------
 
 

@@ -5,9 +5,11 @@ import logging
 from flask import g, request
 from sqlalchemy.exc import OperationalError
 
+from blueprints.errors import trace_id
 from clock import now_ms
 from database import db
 from errors import NotAllowed, NotAuthenticated, NotFound
+from organizations.audit import Actor
 from organizations.scim_tokens import TokenHolder, find_token_holder, needs_last_used, note_last_used
 from organizations.secret_keys import KeyHolder, find_key_holder
 
@@ -101,6 +103,12 @@ def require_key_holder() -> KeyHolder:
             code="secret_key_invalid",
         )
     return holder
+
+
+def acting_key() -> Actor:
+    """Return who an act of this management request is written down under: its secret key."""
+    holder = require_key_holder()
+    return Actor("secret_key", holder.key_id, f"{holder.name} ({holder.prefix}…)", trace_id())
 
 
 def require_reach(organization_id: str) -> None:

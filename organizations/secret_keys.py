@@ -16,6 +16,8 @@ class KeyHolder:
     """Whom a management request comes from. ``organization_id`` is null for a key of the whole environment."""
 
     key_id: str
+    name: str
+    prefix: str
     organization_id: str | None
     revoked_at: int | None
 
@@ -43,7 +45,7 @@ def make_secret_key(session: Session, name: str, *, organization_id: str | None 
 def find_key_holder(session: Session, plaintext: str) -> KeyHolder | None:
     """Return whom a presented secret key belongs to, revoked ones too, or None."""
     row = session.execute(
-        select(SecretKey.id, SecretKey.organization_id, SecretKey.revoked_at).where(
+        select(SecretKey.id, SecretKey.name, SecretKey.prefix, SecretKey.organization_id, SecretKey.revoked_at).where(
             SecretKey.key_hash == hash_secret(plaintext)
         )
     ).one_or_none()

@@ -42,6 +42,29 @@ def upgrade() -> None:
         sa.UniqueConstraint("key", name=op.f("uq_roles_key")),
     )
     op.create_table(
+        "administrative_acts",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("organization_id", sa.Text(), nullable=True),
+        sa.Column("actor_kind", sa.String(length=16), nullable=False),
+        sa.Column("actor_id", sa.Text(), nullable=True),
+        sa.Column("actor_label", sa.Text(), nullable=False),
+        sa.Column("action", sa.Text(), nullable=False),
+        sa.Column("target_type", sa.Text(), nullable=False),
+        sa.Column("target_id", sa.Text(), nullable=False),
+        sa.Column("details", sa.JSON(), nullable=False),
+        sa.Column("trace_id", sa.Text(), nullable=True),
+        sa.Column("occurred_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["organizations.id"], name=op.f("fk_administrative_acts_organization_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_administrative_acts")),
+    )
+    with op.batch_alter_table("administrative_acts", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_administrative_acts_actor_id_id"), ["actor_id", "id"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_administrative_acts_organization_id_id"), ["organization_id", "id"], unique=False
+        )
+    op.create_table(
         "directory_activities",
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("organization_id", sa.Text(), nullable=False),
@@ -486,6 +509,7 @@ def downgrade() -> None:
     op.drop_table("enterprise_connections")
     op.drop_table("directory_groups")
     op.drop_table("directory_activities")
+    op.drop_table("administrative_acts")
     op.drop_table("roles")
     op.drop_table("organizations")
     op.drop_table("event_sequences")
