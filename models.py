@@ -174,16 +174,22 @@ class ScimToken(Base):
 
 
 class SecretKey(Base):
-    """A bearer key of the product's backend; for one organization, or for the environment when that is null."""
+    """A bearer key of the product's backend; for one organization, or for the environment when that is null.
+
+    ``scope`` is ``read`` or ``write``; a key that may write may read as well.
+    """
 
     __tablename__ = "secret_keys"
+    __table_args__ = (Index(None, "organization_id", "id"),)
 
     id: Mapped[str] = mapped_column(primary_key=True)
     organization_id: Mapped[str | None] = mapped_column(ForeignKey("organizations.id"))
     name: Mapped[str]
+    scope: Mapped[str] = mapped_column(String(8), default="write")
     prefix: Mapped[str] = mapped_column(String(16))
     key_hash: Mapped[str] = mapped_column(String(64), unique=True)
     created_at: Mapped[int] = mapped_column(default=now_ms)
+    expires_at: Mapped[int | None]
     last_used_at: Mapped[int | None]
     revoked_at: Mapped[int | None]
 

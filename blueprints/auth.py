@@ -11,7 +11,7 @@ from database import db
 from errors import NotAllowed, NotAuthenticated, NotFound
 from organizations.audit import Actor
 from organizations.scim_tokens import TokenHolder, find_token_holder, needs_last_used, note_last_used
-from organizations.secret_keys import KeyHolder, find_key_holder
+from organizations.secret_keys import KeyHolder, Scope, find_key_holder
 
 log = logging.getLogger(__name__)
 
@@ -90,13 +90,19 @@ def note_token_use(holder: TokenHolder) -> None:
         log.warning("the use of token %s could not be noted: %s", holder.token_id, error.orig)
 
 
+def usable_key_holder() -> KeyHolder | None:
+    """Return the holder of this request's secret key if the key may still be used."""
+    holder: KeyHolder | None = g.get("key_holder")
+    return holder if holder is not None and holder.is_usable(now_ms()) else None
+
+
 def require_key_holder() -> KeyHolder:
     """Return the holder of this request's secret key.
 
-    :raises NotAuthenticated: When there is no key, or an unknown or revoked one.
+    :raises NotAuthenticated: When there is no key, or an unknown, revoked or expired one.
     """
-    holder: KeyHolder | None = g.get("key_holder")
-    if holder is None or holder.revoked_at is not None:
+    holder = usable_key_holder()
+    if holder is None:
         raise NotAuthenticated(
             "A valid secret key is needed.",
             long_message="Send the secret key of this installation as: Authorization: Bearer sk_…",
@@ -118,6 +124,19 @@ def require_reach(organization_id: str) -> None:
     """
     if not require_key_holder().may_reach(organization_id):
         raise NotFound("No such organization.", code="organization_not_found")
+
+
+def require_scope(scope: Scope) -> None:
+    """Let a request pass only if its secret key has a scope.
+
+    :raises NotAllowed: When the key may only read.
+    """
+    if not require_key_holder().may(scope):
+        raise NotAllowed(
+            "This secret key may only read.",
+            long_message="Use a secret key whose scope is write for this call.",
+            code="secret_key_scope",
+        )
 
 
 def require_environment_key() -> None:

@@ -1,18 +1,37 @@
 """The activity log: what the IdP asked for, what became of it, and what its admin should know."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Literal
 
+from pydantic import Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
+from typing_extensions import TypedDict
 
 from clock import now_ms
 from directory.directories import Directory
 from ids import new_id
 from models import DirectoryActivity
+from webhooks.representations import Moment
 
 DETAIL_LENGTH = 1000
 WARNINGS = 20
+
+
+class ScimActivityObject(TypedDict):
+    """A request of an identity provider that wrote or was refused."""
+
+    id: str
+    object: Literal["scim_activity"]
+    organization_id: str
+    scim_token_id: str | None
+    method: str
+    path: str
+    status: int
+    detail: Annotated[str | None, Field(description="Why it was refused.")]
+    warnings: Annotated[list[str], Field(description="What the admin should know of it.")]
+    user_agent: str | None
+    occurred_at: Moment
 
 
 def record_activity(
@@ -52,7 +71,7 @@ def list_activity(
     return session.scalars(query.order_by(DirectoryActivity.id.desc()).limit(limit)).all()
 
 
-def activity_object(activity: DirectoryActivity) -> dict[str, Any]:
+def activity_object(activity: DirectoryActivity) -> ScimActivityObject:
     """Return a request of an IdP as the JSON API shows it."""
     return {
         "id": activity.id,

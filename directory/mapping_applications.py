@@ -6,15 +6,18 @@ by itself. A newer version supersedes an unfinished one.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Literal
 
+from pydantic import Field
 from sqlalchemy import ColumnElement, and_, func, literal_column, or_, select, update
 from sqlalchemy.orm import Session
+from typing_extensions import TypedDict
 
 from clock import now_ms
 from directory.activity import record_activity
 from directory.directories import Directory
 from models import DirectoryUser, MappingApplication
+from webhooks.representations import Moment
 
 PENDING, RUNNING, DONE, FAILED, SUPERSEDED = "pending", "running", "done", "failed", "superseded"
 # Longer than a batch takes, also one that waits for a writer.
@@ -171,7 +174,33 @@ def _sentences(application: MappingApplication) -> list[str]:
     ]
 
 
-def application_object(application: MappingApplication | None) -> dict[str, Any] | None:
+class MappingWarningObject(TypedDict):
+    """A warning, with how many people it is about and the first of them."""
+
+    message: str
+    people: int
+    first_user_id: str
+
+
+class MappingApplicationObject(TypedDict):
+    """How far one version of a mapping is on its way to everybody."""
+
+    object: Literal["scim_attribute_mapping_application"]
+    version: int
+    state: Annotated[str, Field(json_schema_extra={"enum": [PENDING, RUNNING, DONE, FAILED, SUPERSEDED]})]
+    total: Annotated[int, Field(description="How many people there are to look at.")]
+    examined: int
+    changed: int
+    warned: int
+    warnings: list[MappingWarningObject]
+    error: str | None
+    created_at: Moment
+    started_at: Moment | None
+    updated_at: Moment
+    finished_at: Moment | None
+
+
+def application_object(application: MappingApplication | None) -> MappingApplicationObject | None:
     """Return how far a mapping is applied, as the JSON API shows it; times in Unix milliseconds."""
     if application is None:
         return None
@@ -183,7 +212,10 @@ def application_object(application: MappingApplication | None) -> dict[str, Any]
         "examined": application.examined,
         "changed": application.changed,
         "warned": application.warned,
-        "warnings": [{"message": sentence, **note} for sentence, note in application.notes.items()],
+        "warnings": [
+            {"message": sentence, "people": note["people"], "first_user_id": note["first_user_id"]}
+            for sentence, note in application.notes.items()
+        ],
         "error": application.error,
         "created_at": application.created_at,
         "started_at": application.started_at,

@@ -3,10 +3,12 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
+from pydantic import Field
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
+from typing_extensions import TypedDict
 
 from directory.directories import Directory
 from directory.mapping import Mapping
@@ -133,7 +135,17 @@ def count_people(session: Session, organization_id: str) -> int:
     return session.scalar(query) or 0
 
 
-def preview_object(preview: Preview) -> dict[str, Any]:
+class MappingEffectObject(TypedDict):
+    """What a mapping would do to one person."""
+
+    object: Literal["scim_attribute_mapping_effect"]
+    user_id: Annotated[str | None, Field(description="Null for a resource that was only tried.")]
+    user_name: str | None
+    changes: Annotated[dict[str, Any], Field(description="For each field that would change: `from` and `to`.")]
+    warnings: list[str]
+
+
+def preview_object(preview: Preview) -> MappingEffectObject:
     """Return what a mapping would do to one person, as the JSON API shows it."""
     return {
         "object": "scim_attribute_mapping_effect",

@@ -1,6 +1,7 @@
 """The attribute mapping of a directory: read, and replaced."""
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import bindparam, select
@@ -9,6 +10,7 @@ from sqlalchemy.orm import Session
 from clock import now_ms
 from directory.mapping import Mapping, compile_mapping, compile_stored_mapping
 from directory.mapping_applications import begin_application, restart_failed_application
+from errors import VersionMismatch
 from models import AttributeMapping, Organization
 
 # A writer holds the organization's row lightly, so that who applies a new mapping can wait for those who go by the
@@ -47,18 +49,27 @@ def await_former_mapping(session: Session, organization_id: str) -> None:
     session.execute(select(Organization.id).where(Organization.id == organization_id).with_for_update())
 
 
-def replace_mapping(session: Session, organization_id: str, mapping: dict[str, Any]) -> AttributeMapping | None:
+def replace_mapping(
+    session: Session, organization_id: str, mapping: dict[str, Any], *, of_versions: Collection[int] | None = None
+) -> AttributeMapping | None:
     """Replace the override of an organization, and have it applied to everybody; an empty one brings the defaults back.
 
     It is used for every write of the IdP from now on. The mapping that is there
     already changes nothing; where applying it failed, it is tried again.
 
+    :param of_versions: The versions of which one is to be replaced, and no other; 0 where there never was an override.
     :return: The override, or None where there never was one.
     :raises InvalidInput: When an entry cannot work; nothing is saved then.
+    :raises VersionMismatch: When the mapping is none of those versions any more.
     """
     compile_mapping(mapping)
     session.get_one(Organization, organization_id, with_for_update={"key_share": True})
     override = session.get(AttributeMapping, organization_id, populate_existing=True)
+    if of_versions is not None and (override.version if override else 0) not in of_versions:
+        raise VersionMismatch(
+            "The mapping was changed since you read it.",
+            long_message="Read it again, see what was changed, and send your change with the new ETag in If-Match.",
+        )
     # As text: the order of the entries means something.
     if json.dumps(mapping) == json.dumps(override.mapping if override else {}):
         restart_failed_application(session, organization_id)

@@ -1,8 +1,8 @@
 """Explaining one person: where each field and the role come from, and when."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -86,6 +86,7 @@ class PersonExplanation:
     role: RoleOrigin
     groups: Sequence[Group]
     warnings: Sequence[str]
+    object: Literal["directory_user_explanation"] = "directory_user_explanation"
 
 
 def explain_person(session: Session, organization_id: str, user_id: str) -> PersonExplanation:
@@ -208,8 +209,3 @@ def _groups(session: Session, organization_id: str, user_id: str) -> list[Group]
         .order_by(DirectoryGroupMember.joined_at, DirectoryGroup.id)
     )
     return [Group(*row) for row in session.execute(query)]
-
-
-def explanation_object(explanation: PersonExplanation) -> dict[str, Any]:
-    """Return an explanation as the JSON API shows it."""
-    return {"object": "directory_user_explanation", **asdict(explanation)}

@@ -1,13 +1,147 @@
-"""The objects of the JSON API and of the events: plain dictionaries, times in Unix milliseconds, never a secret."""
+"""The objects of the JSON API and of the events: plain dictionaries, times in Unix milliseconds, never a secret.
 
-from typing import Any
+The types are what the published document says of the objects.
+"""
 
-from models import AttributeMapping, Organization, OrganizationMembership, ScimToken, User
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from models import AdministrativeAct, AttributeMapping, Organization, OrganizationMembership, ScimToken, SecretKey, User
+from webhooks.representations import Moment, ShownOnce
 
 JsonObject = dict[str, Any]
 
 
-def organization_object(organization: Organization) -> JsonObject:
+class OrganizationObject(TypedDict):
+    """A customer of the product."""
+
+    id: str
+    object: Literal["organization"]
+    name: str
+    created_at: Moment
+    updated_at: Moment
+    deleted_at: Moment | None
+
+
+class UserObject(TypedDict):
+    """A person, unique by e-mail address in the environment.
+
+    Of somebody whom another organization's directory manages, an organization
+    sees what its own directory says.
+    """
+
+    id: str
+    object: Literal["user"]
+    external_id: str | None
+    email_address: str | None
+    username: str | None
+    first_name: str | None
+    last_name: str | None
+    public_metadata: JsonObject
+    active: bool
+    managed_by_organization_id: Annotated[
+        str | None, Field(description="The organization whose directory alone writes the profile.")
+    ]
+    created_at: Moment
+    updated_at: Moment
+    deleted_at: Moment | None
+
+
+class OrganizationMembershipObject(TypedDict):
+    """The tie of a user to an organization, with one role."""
+
+    id: str
+    object: Literal["organization_membership"]
+    organization_id: str
+    user: UserObject
+    role: Annotated[str, Field(description="Key of the role, such as `org:member`.")]
+    permissions: list[str]
+    role_source: Annotated[
+        str,
+        Field(description="What decided the role.", json_schema_extra={"enum": ["default", "mapping", "manual"]}),
+    ]
+    created_at: Moment
+    updated_at: Moment
+    deleted_at: Moment | None
+
+
+class ScimTokenObject(TypedDict):
+    """A bearer token of an identity provider. It alone decides the organization of a SCIM request."""
+
+    id: str
+    object: Literal["scim_token"]
+    organization_id: str
+    enterprise_connection_id: str | None
+    name: str
+    prefix: Annotated[str, Field(description="The first 13 characters of the token.")]
+    created_at: Moment
+    expires_at: Moment | None
+    last_used_at: Annotated[int | None, Field(description="In Unix milliseconds, true to the minute.")]
+    revoked_at: Moment | None
+
+
+class IssuedScimTokenObject(ScimTokenObject):
+    """A token that was just issued."""
+
+    token: ShownOnce
+
+
+class SecretKeyObject(TypedDict):
+    """A key with which the product's backend calls this API."""
+
+    id: str
+    object: Literal["secret_key"]
+    organization_id: Annotated[str | None, Field(description="What it opens; null for the whole environment.")]
+    name: str
+    scope: Annotated[str, Field(description="`write` may read as well.", json_schema_extra={"enum": ["read", "write"]})]
+    prefix: Annotated[str, Field(description="The first 13 characters of the key.")]
+    created_at: Moment
+    expires_at: Moment | None
+    last_used_at: Annotated[int | None, Field(description="In Unix milliseconds, true to the minute.")]
+    revoked_at: Moment | None
+
+
+class IssuedSecretKeyObject(SecretKeyObject):
+    """A key that was just made."""
+
+    secret: ShownOnce
+
+
+class ScimAttributeMappingObject(TypedDict):
+    """What an organization overrides of the default attribute mapping; empty where the defaults stand."""
+
+    object: Literal["scim_attribute_mapping"]
+    organization_id: str
+    mapping: JsonObject
+    updated_at: Moment | None
+
+
+class ActorObject(TypedDict):
+    """Who acted."""
+
+    kind: Annotated[str, Field(json_schema_extra={"enum": ["secret_key", "member", "setup_link", "command"]})]
+    id: Annotated[str | None, Field(description="Of the key, user or link; null for a command.")]
+    label: Annotated[str, Field(description="What a person recognises, as it was then.")]
+
+
+class AuditLogEntryObject(TypedDict):
+    """One administrative act."""
+
+    id: str
+    object: Literal["audit_log_entry"]
+    organization_id: Annotated[str | None, Field(description="Null for what is about the whole environment.")]
+    actor: ActorObject
+    action: Annotated[str, Field(description="Such as `scim_token.issued`.")]
+    target_type: Annotated[str, Field(description="What the target calls itself in `object`.")]
+    target_id: str
+    details: JsonObject
+    trace_id: Annotated[str | None, Field(description="`X-Request-Id` of the request; null for a command.")]
+    occurred_at: Moment
+
+
+def organization_object(organization: Organization) -> OrganizationObject:
     """Return an organization."""
     return {
         "id": organization.id,
@@ -19,7 +153,7 @@ def organization_object(organization: Organization) -> JsonObject:
     }
 
 
-def user_object(user: User, *, seen_by: str | None = None, said: JsonObject | None = None) -> JsonObject:
+def user_object(user: User, *, seen_by: str | None = None, said: JsonObject | None = None) -> UserObject:
     """Return a user, with the profile that the mapping wrote.
 
     ``seen_by`` is the organization that looks. What another organization's
@@ -45,7 +179,7 @@ def user_object(user: User, *, seen_by: str | None = None, said: JsonObject | No
     }
 
 
-def _user_as_said(user: User, said: JsonObject) -> JsonObject:
+def _user_as_said(user: User, said: JsonObject) -> UserObject:
     """Return a user whom another organization manages: whose address it is was known to whoever linked the person."""
     return {
         "id": user.id,
@@ -64,7 +198,9 @@ def _user_as_said(user: User, said: JsonObject) -> JsonObject:
     }
 
 
-def membership_object(membership: OrganizationMembership, *, seen_by: str | None = None) -> JsonObject:
+def membership_object(
+    membership: OrganizationMembership, *, seen_by: str | None = None
+) -> OrganizationMembershipObject:
     """Return a membership, with its user as ``seen_by`` may see it; ``role`` is the role's key."""
     return {
         "id": membership.id,
@@ -80,9 +216,8 @@ def membership_object(membership: OrganizationMembership, *, seen_by: str | None
     }
 
 
-def scim_token_object(token: ScimToken, *, plaintext: str | None = None) -> JsonObject:
-    """Return a SCIM token; ``plaintext`` only in the answer that issues it."""
-    shown = {} if plaintext is None else {"token": plaintext}
+def scim_token_object(token: ScimToken) -> ScimTokenObject:
+    """Return a SCIM token, without its plaintext."""
     return {
         "id": token.id,
         "object": "scim_token",
@@ -90,7 +225,6 @@ def scim_token_object(token: ScimToken, *, plaintext: str | None = None) -> Json
         "enterprise_connection_id": token.enterprise_connection_id,
         "name": token.name,
         "prefix": token.prefix,
-        **shown,
         "created_at": token.created_at,
         "expires_at": token.expires_at,
         "last_used_at": token.last_used_at,
@@ -98,11 +232,53 @@ def scim_token_object(token: ScimToken, *, plaintext: str | None = None) -> Json
     }
 
 
-def attribute_mapping_object(organization_id: str, override: AttributeMapping | None) -> JsonObject:
+def issued_scim_token_object(token: ScimToken, plaintext: str) -> IssuedScimTokenObject:
+    """Return a SCIM token with its plaintext, for the answer that issues it."""
+    return {**scim_token_object(token), "token": plaintext}
+
+
+def secret_key_object(key: SecretKey) -> SecretKeyObject:
+    """Return a secret key, without its plaintext."""
+    return {
+        "id": key.id,
+        "object": "secret_key",
+        "organization_id": key.organization_id,
+        "name": key.name,
+        "scope": key.scope,
+        "prefix": key.prefix,
+        "created_at": key.created_at,
+        "expires_at": key.expires_at,
+        "last_used_at": key.last_used_at,
+        "revoked_at": key.revoked_at,
+    }
+
+
+def issued_secret_key_object(key: SecretKey, plaintext: str) -> IssuedSecretKeyObject:
+    """Return a secret key with its plaintext, for the answer that makes it."""
+    return {**secret_key_object(key), "secret": plaintext}
+
+
+def attribute_mapping_object(organization_id: str, override: AttributeMapping | None) -> ScimAttributeMappingObject:
     """Return the override of an organization's attribute mapping; empty where the defaults stand."""
     return {
         "object": "scim_attribute_mapping",
         "organization_id": organization_id,
         "mapping": override.mapping if override else {},
         "updated_at": override.updated_at if override else None,
+    }
+
+
+def audit_log_entry_object(act: AdministrativeAct) -> AuditLogEntryObject:
+    """Return an administrative act."""
+    return {
+        "id": act.id,
+        "object": "audit_log_entry",
+        "organization_id": act.organization_id,
+        "actor": {"kind": act.actor_kind, "id": act.actor_id, "label": act.actor_label},
+        "action": act.action,
+        "target_type": act.target_type,
+        "target_id": act.target_id,
+        "details": act.details,
+        "trace_id": act.trace_id,
+        "occurred_at": act.occurred_at,
     }

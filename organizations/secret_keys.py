@@ -1,6 +1,7 @@
 """Secret keys: what the product's backend authenticates with on ``/v1``."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -10,6 +11,8 @@ from ids import new_id
 from models import SecretKey
 from organizations.credentials import hash_secret, new_secret
 
+Scope = Literal["read", "write"]
+
 
 @dataclass(frozen=True)
 class KeyHolder:
@@ -18,8 +21,19 @@ class KeyHolder:
     key_id: str
     name: str
     prefix: str
+    scope: str
     organization_id: str | None
+    expires_at: int | None
+    last_used_at: int | None
     revoked_at: int | None
+
+    def is_usable(self, now: int) -> bool:
+        """Tell whether the key is neither revoked nor expired."""
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)
+
+    def may(self, scope: Scope) -> bool:
+        """Tell whether the key opens calls that need a scope; who may write may read."""
+        return scope in ("read", self.scope)
 
     def may_reach(self, organization_id: str) -> bool:
         """Tell whether the key opens an organization."""
@@ -45,8 +59,15 @@ def make_secret_key(session: Session, name: str, *, organization_id: str | None 
 def find_key_holder(session: Session, plaintext: str) -> KeyHolder | None:
     """Return whom a presented secret key belongs to, revoked ones too, or None."""
     row = session.execute(
-        select(SecretKey.id, SecretKey.name, SecretKey.prefix, SecretKey.organization_id, SecretKey.revoked_at).where(
-            SecretKey.key_hash == hash_secret(plaintext)
-        )
+        select(
+            SecretKey.id,
+            SecretKey.name,
+            SecretKey.prefix,
+            SecretKey.scope,
+            SecretKey.organization_id,
+            SecretKey.expires_at,
+            SecretKey.last_used_at,
+            SecretKey.revoked_at,
+        ).where(SecretKey.key_hash == hash_secret(plaintext))
     ).one_or_none()
     return None if row is None else KeyHolder(*row)

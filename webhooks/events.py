@@ -1,7 +1,7 @@
 """Events: written in the transaction of the change, numbered per stream, with a delivery for each subscriber."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -73,7 +73,7 @@ DEFERRED = "deferred_events"
 
 
 # A type, and the data.
-NewEvent = tuple[str, dict[str, Any]]
+NewEvent = tuple[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,9 @@ class RecordedEvent:
     body: str
 
 
-def record_event(session: Session, event_type: str, organization_id: str | None, data: dict[str, Any]) -> RecordedEvent:
+def record_event(
+    session: Session, event_type: str, organization_id: str | None, data: Mapping[str, Any]
+) -> RecordedEvent:
     """Write an event, and a pending delivery for each enabled endpoint that subscribed to it.
 
     It belongs to the caller's transaction: it exists if and only if the change
@@ -145,7 +147,7 @@ def write_events(
     session: Session,
     organization_id: str | None,
     stream: str,
-    events: Sequence[tuple[str, dict[str, Any]]],
+    events: Sequence[NewEvent],
     *,
     position: int | None = None,
 ) -> list[RecordedEvent]:
@@ -166,7 +168,7 @@ def write_events(
 
 
 def _numbered(
-    event_type: str, organization_id: str | None, data: dict[str, Any], sequence: int, now: int
+    event_type: str, organization_id: str | None, data: Mapping[str, Any], sequence: int, now: int
 ) -> RecordedEvent:
     event_id = new_id("evt")
     envelope = {

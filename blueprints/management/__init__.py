@@ -16,6 +16,7 @@ def authenticate() -> None:
 from blueprints.management import (  # noqa: E402  (the modules register their routes on bp)
     activity,
     attribute_mappings,
+    audit_log,
     directory_users,
     events,
     memberships,
@@ -28,6 +29,7 @@ from blueprints.management import (  # noqa: E402  (the modules register their r
 __all__ = [
     "activity",
     "attribute_mappings",
+    "audit_log",
     "bp",
     "directory_users",
     "events",

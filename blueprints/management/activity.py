@@ -1,21 +1,17 @@
 """The activity log of an organization's directory."""
 
-from flask import Response, jsonify
+from sqlalchemy.orm import Session
 
-from blueprints.auth import require_reach
-from blueprints.management import bp
-from blueprints.management.requests import page, page_cursor, page_limit
-from database import db
-from directory.activity import activity_object, list_activity
-from organizations.organizations import get_organization
+from blueprints.management.operations import operation
+from blueprints.management.requests import Page, PageQuery, page
+from directory.activity import ScimActivityObject, activity_object, list_activity
 
 
-@bp.get("/organizations/<organization_id>/scim/activity", endpoint="list_scim_activity")
-def list_all(organization_id: str) -> Response:
-    """List the requests of the IdP that wrote or were refused, the latest first, with what the admin should know."""
-    require_reach(organization_id)
-    limit = page_limit()
-    with db.reading() as session:
-        get_organization(session, organization_id)
-        found = list_activity(session, organization_id, limit=limit + 1, before=page_cursor())
-        return jsonify(page(found, limit, activity_object, lambda activity: activity.id))
+@operation("list_scim_activity", "GET", "/organizations/<organization_id>/scim/activity", tag="Directory")
+def list_all(session: Session, organization_id: str, query: PageQuery) -> Page[ScimActivityObject]:
+    """List the requests of the identity provider that wrote or were refused, the latest first.
+
+    Each says what the admin should know about it.
+    """
+    found = list_activity(session, organization_id, limit=query.limit + 1, before=query.cursor)
+    return page(found, query.limit, activity_object, lambda activity: activity.id)

@@ -1,54 +1,53 @@
 """Organizations, and the address of their SCIM endpoint."""
 
-from flask import Response, current_app, jsonify
+from flask import current_app
+from sqlalchemy.orm import Session
+from typing_extensions import TypedDict
 
-from blueprints.auth import require_environment_key, require_key_holder, require_reach
-from blueprints.management import bp
-from blueprints.management.requests import Body, json_body, page, page_cursor, page_limit
-from database import db
+from blueprints.management.operations import audit, operation, own_organization
+from blueprints.management.requests import Body, Page, PageQuery, page
 from organizations.organizations import get_organization, list_organizations, make_organization
-from organizations.representations import organization_object
+from organizations.representations import OrganizationObject, organization_object
 
 
 class NewOrganization(Body):
-    """The body that makes an organization."""
+    """The organization to make."""
 
     name: str
 
 
-@bp.get("/organizations")
-def list_all() -> Response:
-    """List the organizations that this secret key opens."""
-    limit = page_limit()
-    own = require_key_holder().organization_id
-    with db.reading() as session:
-        if own is not None:
-            return jsonify(page([get_organization(session, own)], limit, organization_object, lambda item: item.id))
-        found = list_organizations(session, limit=limit + 1, after=page_cursor())
-        return jsonify(page(found, limit, organization_object, lambda item: item.id))
+class ScimEndpointObject(TypedDict):
+    """Where an identity provider finds SCIM."""
+
+    endpoint_url: str
 
 
-@bp.post("/organizations")
-def create() -> tuple[Response, int]:
-    """Make an organization."""
-    require_environment_key()
-    body = json_body(NewOrganization)
-    with db.unit_of_work() as session:
-        return jsonify(organization_object(make_organization(session, body.name))), 201
+@operation("list_organizations", "GET", "/organizations", tag="Organizations")
+def list_all(session: Session, query: PageQuery) -> Page[OrganizationObject]:
+    """List the organizations that this secret key opens, oldest first."""
+    own = own_organization()
+    if own is not None:
+        found = [get_organization(session, own)]
+    else:
+        found = [*list_organizations(session, limit=query.limit + 1, after=query.cursor)]
+    return page(found, query.limit, organization_object, lambda item: item.id)
 
 
-@bp.get("/organizations/<organization_id>")
-def read(organization_id: str) -> Response:
+@operation("create_organization", "POST", "/organizations", tag="Organizations", status=201, for_environment=True)
+def create(session: Session, body: NewOrganization) -> OrganizationObject:
+    """Make an organization. It takes a secret key of the whole environment."""
+    shown = organization_object(make_organization(session, body.name))
+    audit(session, "organization.created", shown)
+    return shown
+
+
+@operation("read_organization", "GET", "/organizations/<organization_id>", tag="Organizations")
+def read(session: Session, organization_id: str) -> OrganizationObject:
     """Return one organization."""
-    require_reach(organization_id)
-    with db.reading() as session:
-        return jsonify(organization_object(get_organization(session, organization_id)))
+    return organization_object(get_organization(session, organization_id))
 
 
-@bp.get("/organizations/<organization_id>/scim/endpoint")
-def endpoint(organization_id: str) -> Response:
+@operation("read_scim_endpoint", "GET", "/organizations/<organization_id>/scim/endpoint", tag="Directory")
+def endpoint(_session: Session, organization_id: str) -> ScimEndpointObject:  # noqa: ARG001  (that it exists was seen to)
     """Return the SCIM base URL. It is the same for all organizations: the token alone decides."""
-    require_reach(organization_id)
-    with db.reading() as session:
-        get_organization(session, organization_id)
-    return jsonify(endpoint_url=current_app.config["SCIM_ENDPOINT_URL"])
+    return {"endpoint_url": current_app.config["SCIM_ENDPOINT_URL"]}

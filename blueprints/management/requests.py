@@ -1,12 +1,15 @@
-"""Reading a management request: its JSON body against a model, and the page that it asks for."""
+"""What a management request brings: its body and its query, each against a model, with every problem named at once."""
 
 import base64
+import re
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 from flask import request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from scim2_models import SCIMException
+from typing_extensions import TypedDict
+from werkzeug.exceptions import UnsupportedMediaType
 
 from blueprints.bodies import request_body
 from errors import DomainError, InvalidInput
@@ -17,10 +20,10 @@ T = TypeVar("T")
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
+JSON_TYPE = re.compile(r"application/(json|[\w.+-]+\+json)")
 
 
-# A moment in Unix milliseconds, within the integers that JSON and every database hold exactly.
-Milliseconds = Annotated[int, Field(ge=0, lt=2**53)]
+# -- Models to declare bodies and queries with ------------------------------------
 
 
 class Body(BaseModel):
@@ -29,50 +32,19 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-def json_body(model: type[ModelT]) -> ModelT:
-    """Return the JSON body of this request as a model.
+class Query(BaseModel):
+    """The query of a request. Parameters that are not declared are refused by name."""
 
-    :raises InvalidInput: When it is no JSON, or does not fit; every problem is listed with its place.
-    """
-    body = request_body()
-    try:
-        payload = decode(body) if body else {}
-    except SCIMException as error:
-        raise InvalidInput([DomainError(error.detail or "The body is not JSON.", code="invalid_json")]) from error
-    if not isinstance(payload, dict):
-        raise InvalidInput([DomainError("The body must be a JSON object.", code="invalid_json")])
-    try:
-        return model.model_validate(payload)
-    except ValidationError as error:
-        raise InvalidInput([_problem(item) for item in error.errors()]) from error
+    model_config = ConfigDict(extra="forbid")
 
 
-def _problem(item: Any) -> DomainError:
-    place = ".".join(str(part) for part in item["loc"])
-    if item["type"] == "extra_forbidden":
-        return DomainError(
-            f"{place!r} is not a member of this request.", code="unknown_parameter", meta={"param": place}
-        )
-    return DomainError(f"{place}: {item['msg']}.", code="invalid_value", meta={"param": place})
+def _whole_number(value: Any) -> Any:
+    if isinstance(value, str) and not (value.isascii() and value.isdigit() and len(value) < 17):
+        raise ValueError("must be a whole number")
+    return value
 
 
-def page_limit() -> int:
-    """Return how many objects this request wants on a page: 50 unless it says, at most 200.
-
-    :raises InvalidInput: When ``limit`` is no number from 1.
-    """
-    raw = request.args.get("limit", str(DEFAULT_LIMIT))
-    if not raw.isascii() or not raw.isdigit() or len(raw) > 9 or int(raw) < 1:
-        raise bad_parameter("limit", f"limit must be a number from 1 to {MAX_LIMIT}.")
-    return min(int(raw), MAX_LIMIT)
-
-
-def page_cursor() -> str | None:
-    """Return where the page that this request wants begins: after the object of this id.
-
-    :raises InvalidInput: When ``cursor`` is none that a list gave.
-    """
-    raw = request.args.get("cursor")
+def _decode_cursor(raw: str | None) -> str | None:
     if not raw:
         return None
     try:
@@ -80,8 +52,106 @@ def page_cursor() -> str | None:
     except ValueError:
         after = ""
     if not after.isprintable() or not after:
-        raise bad_parameter("cursor", "cursor is none that a list of this API gave.")
+        raise ValueError("is none that a list of this API gave")
     return after
+
+
+# A moment in Unix milliseconds, within the integers that JSON and every database hold exactly.
+Milliseconds = Annotated[int, Field(ge=0, lt=2**53, description="In Unix milliseconds.")]
+# The same in a query.
+Since = Annotated[int, BeforeValidator(_whole_number), Field(ge=0, lt=2**53)]
+
+
+Limit = Annotated[
+    int,
+    BeforeValidator(_whole_number),
+    Field(ge=1, description=f"How many objects to answer. More than {MAX_LIMIT} counts as {MAX_LIMIT}."),
+    AfterValidator(lambda limit: min(limit, MAX_LIMIT)),
+]
+
+
+class PageQuery(Query):
+    """Which page of a list is wanted. ``cursor`` is read as the place after which the page begins."""
+
+    limit: Limit = DEFAULT_LIMIT
+    cursor: Annotated[
+        str | None,
+        AfterValidator(_decode_cursor),
+        Field(description="`meta.next_cursor` of the page before. Without it the first page is answered."),
+    ] = None
+
+
+# -- Reading ------------------------------------------------------------------------
+
+
+def read_arguments(body: type[BaseModel] | None, query: type[BaseModel] | None) -> dict[str, BaseModel]:
+    """Return the body and the query of this request, as far as a model for them is given.
+
+    :raises InvalidInput: When one does not fit; every problem of both is listed with its place.
+    :raises UnsupportedMediaType: When there is a body that does not call itself JSON.
+    """
+    problems: list[DomainError] = []
+    arguments: dict[str, BaseModel] = {}
+    for name, model, payload, place in (
+        ("query", query or Query, _query(problems), _query_place),
+        ("body", body, _payload() if body is not None else {}, _body_place),
+    ):
+        if model is None:
+            continue
+        try:
+            arguments[name] = model.model_validate(payload)
+        except ValidationError as error:
+            problems += [_problem(item, place) for item in error.errors(include_url=False)]
+    if problems:
+        raise InvalidInput(problems)
+    return arguments
+
+
+def _query(problems: list[DomainError]) -> dict[str, str]:
+    for name, values in request.args.lists():
+        if len(values) > 1:
+            meta = {"param": name, "in": "query"}
+            problems.append(DomainError(f"{name} is given more than once.", code="invalid_value", meta=meta))
+    return request.args.to_dict()
+
+
+def _payload() -> Any:
+    body = request_body()
+    if not body:
+        return {}
+    if not JSON_TYPE.fullmatch(request.mimetype):
+        raise UnsupportedMediaType("The body has to be JSON, sent with the header: Content-Type: application/json.")
+    try:
+        payload = decode(body)
+    except SCIMException as error:
+        raise InvalidInput([DomainError(error.detail or "The body is not JSON.", code="invalid_json")]) from error
+    if not isinstance(payload, dict):
+        raise InvalidInput([DomainError("The body must be a JSON object.", code="invalid_json")])
+    return payload
+
+
+def _problem(item: Any, place: Callable[[tuple[Any, ...]], dict[str, str]]) -> DomainError:
+    meta = place(item["loc"])
+    name = meta["param"]
+    if item["type"] == "extra_forbidden":
+        what = "query parameter" if meta["in"] == "query" else "member of the body"
+        return DomainError(f"{name!r} is no {what} here.", code="unknown_parameter", meta=meta)
+    if item["type"] == "value_error":
+        return DomainError(f"{name} {item['ctx']['error']}.", code="invalid_value", meta=meta)
+    return DomainError(f"{name}: {item['msg']}.", code="invalid_value", meta=meta)
+
+
+def _query_place(path: tuple[Any, ...]) -> dict[str, str]:
+    return {"param": str(path[0]), "in": "query"}
+
+
+def _body_place(path: tuple[Any, ...]) -> dict[str, str]:
+    return {"param": ".".join(map(str, path)), "in": "body", "pointer": pointer(path)}
+
+
+def pointer(path: Sequence[Any]) -> str:
+    """Return the JSON pointer of a place (RFC 6901 §3)."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
 
 
 def bad_parameter(name: str, message: str) -> InvalidInput:
@@ -89,9 +159,23 @@ def bad_parameter(name: str, message: str) -> InvalidInput:
     return InvalidInput([DomainError(message, code="invalid_value", meta={"param": name})])
 
 
-def page(
-    items: Sequence[T], limit: int, show: Callable[[T], dict[str, Any]], key: Callable[[T], str]
-) -> dict[str, Any]:
+# -- Pages of lists -------------------------------------------------------------------
+
+
+class PageMeta(TypedDict):
+    """What is to be known of a page."""
+
+    next_cursor: Annotated[str | None, Field(description="`cursor` of the next page; null on the last one.")]
+
+
+class Page(TypedDict, Generic[T]):
+    """One page of a list."""
+
+    data: list[T]
+    meta: PageMeta
+
+
+def page(items: Sequence[ModelT | Any], limit: int, show: Callable[[Any], T], key: Callable[[Any], str]) -> Page[T]:
     """Return one page of a list; ``items`` holds one more than ``limit`` when there is a next page."""
     shown = items[:limit]
     following = key(shown[-1]) if len(items) > limit else None
@@ -100,5 +184,5 @@ def page(
 
 
 def encode_cursor(following: str) -> str:
-    """Return the cursor from which ``page_cursor`` reads where the next page begins."""
+    """Return the cursor from which a ``PageQuery`` reads where the next page begins."""
     return base64.urlsafe_b64encode(following.encode()).rstrip(b"=").decode()

@@ -1,67 +1,61 @@
-"""SCIM tokens: issue, list, revoke."""
+"""SCIM tokens: what an organization's identity provider calls with."""
 
-from flask import Response, jsonify
+from typing import Annotated
 
-from blueprints.auth import require_reach
-from blueprints.management import bp
-from blueprints.management.requests import Body, Milliseconds, json_body, page, page_cursor, page_limit
-from database import db
-from organizations.organizations import get_organization
-from organizations.representations import scim_token_object
+from pydantic import Field
+from sqlalchemy.orm import Session
+
+from blueprints.management.operations import audit, operation
+from blueprints.management.requests import Body, Milliseconds, Page, PageQuery, page
+from organizations.representations import (
+    IssuedScimTokenObject,
+    ScimTokenObject,
+    issued_scim_token_object,
+    scim_token_object,
+)
 from organizations.scim_tokens import get_scim_token, issue_scim_token, list_scim_tokens, revoke_scim_token
 
-BASE = "/organizations/<organization_id>/scim/tokens"
+TOKENS = "/organizations/<organization_id>/scim/tokens"
 
 
 class NewToken(Body):
-    """The body that issues a token. ``expires_at`` is in Unix milliseconds."""
+    """The token to issue."""
 
-    name: str
+    name: Annotated[str, Field(examples=["Okta — Production"])]
     enterprise_connection_id: str | None = None
     expires_at: Milliseconds | None = None
 
 
-@bp.get(BASE, endpoint="list_scim_tokens")
-def list_tokens(organization_id: str) -> Response:
+@operation("list_scim_tokens", "GET", TOKENS, tag="SCIM tokens")
+def list_tokens(session: Session, organization_id: str, query: PageQuery) -> Page[ScimTokenObject]:
     """List the tokens of an organization, newest first, by prefix; plaintexts are gone."""
-    require_reach(organization_id)
-    limit = page_limit()
-    with db.reading() as session:
-        get_organization(session, organization_id)
-        found = list_scim_tokens(session, organization_id, limit=limit + 1, after=page_cursor())
-        return jsonify(page(found, limit, scim_token_object, lambda token: token.id))
+    found = list_scim_tokens(session, organization_id, limit=query.limit + 1, after=query.cursor)
+    return page(found, query.limit, scim_token_object, lambda token: token.id)
 
 
-@bp.post(BASE, endpoint="issue_scim_token")
-def issue(organization_id: str) -> tuple[Response, int]:
+@operation("issue_scim_token", "POST", TOKENS, tag="SCIM tokens", status=201)
+def issue(session: Session, organization_id: str, body: NewToken) -> IssuedScimTokenObject:
     """Issue a token. This answer is the only one that holds its plaintext."""
-    require_reach(organization_id)
-    body = json_body(NewToken)
-    with db.unit_of_work() as session:
-        get_organization(session, organization_id)
-        token, plaintext = issue_scim_token(
-            session,
-            organization_id,
-            body.name,
-            enterprise_connection_id=body.enterprise_connection_id,
-            expires_at=body.expires_at,
-        )
-        response = jsonify(scim_token_object(token, plaintext=plaintext))
-    response.headers["Cache-Control"] = "no-store"
-    return response, 201
+    token, plaintext = issue_scim_token(
+        session,
+        organization_id,
+        body.name,
+        enterprise_connection_id=body.enterprise_connection_id,
+        expires_at=body.expires_at,
+    )
+    audit(session, "scim_token.issued", scim_token_object(token), prefix=token.prefix)
+    return issued_scim_token_object(token, plaintext)
 
 
-@bp.get(f"{BASE}/<token_id>", endpoint="read_scim_token")
-def read(organization_id: str, token_id: str) -> Response:
+@operation("read_scim_token", "GET", f"{TOKENS}/<token_id>", tag="SCIM tokens")
+def read(session: Session, organization_id: str, token_id: str) -> ScimTokenObject:
     """Return one token."""
-    require_reach(organization_id)
-    with db.reading() as session:
-        return jsonify(scim_token_object(get_scim_token(session, organization_id, token_id)))
+    return scim_token_object(get_scim_token(session, organization_id, token_id))
 
 
-@bp.post(f"{BASE}/<token_id>/revoke", endpoint="revoke_scim_token")
-def revoke(organization_id: str, token_id: str) -> Response:
+@operation("revoke_scim_token", "POST", f"{TOKENS}/<token_id>/revoke", tag="SCIM tokens")
+def revoke(session: Session, organization_id: str, token_id: str) -> ScimTokenObject:
     """End a token at once, and return it."""
-    require_reach(organization_id)
-    with db.unit_of_work() as session:
-        return jsonify(scim_token_object(revoke_scim_token(session, organization_id, token_id)))
+    shown = scim_token_object(revoke_scim_token(session, organization_id, token_id))
+    audit(session, "scim_token.revoked", shown, prefix=shown["prefix"])
+    return shown

@@ -1,51 +1,61 @@
 """Webhook deliveries: what was sent, what the receiver said, and sending it again."""
 
-from flask import Response, jsonify, request
+from typing import Annotated, Literal
 
-from blueprints.auth import require_key_holder
-from blueprints.management import bp
-from blueprints.management.requests import page, page_cursor, page_limit
-from database import db
-from errors import DomainError, InvalidInput
-from webhooks.deliveries import STATES, get_delivery, list_deliveries, place, replay_delivery
-from webhooks.representations import webhook_delivery_object
+from pydantic import Field
+from sqlalchemy.orm import Session
 
+from blueprints.management.operations import audit, operation, own_organization
+from blueprints.management.requests import Page, PageQuery, page
+from webhooks.deliveries import get_delivery, list_deliveries, place, replay_delivery
+from webhooks.representations import WebhookDeliveryObject, webhook_delivery_object
 
-@bp.get("/webhook-deliveries")
-def list_webhook_deliveries() -> Response:
-    """List deliveries, latest event first, filtered by ``endpoint_id``, ``event_id`` and ``state``."""
-    limit = page_limit()
-    state = request.args.get("state")
-    if state is not None and state not in STATES:
-        problem = f"state must be one of {', '.join(STATES)}."
-        raise InvalidInput([DomainError(problem, code="invalid_value", meta={"param": "state"})])
-    with db.reading() as session:
-        found = list_deliveries(
-            session,
-            require_key_holder().organization_id,
-            limit=limit + 1,
-            after=page_cursor(),
-            endpoint_id=request.args.get("endpoint_id"),
-            event_id=request.args.get("event_id"),
-            state=state,
-        )
-        return jsonify(page(found, limit, webhook_delivery_object, place))
+EXPIRED = {410: "It is so old that it is no longer kept."}
 
 
-@bp.get("/webhook-deliveries/<delivery_id>")
-def read_webhook_delivery(delivery_id: str) -> Response:
+class DeliveryQuery(PageQuery):
+    """Which deliveries are wanted."""
+
+    endpoint_id: Annotated[str | None, Field(description="Only those to this endpoint.")] = None
+    event_id: Annotated[str | None, Field(description="Only those of this event.")] = None
+    state: Annotated[
+        Literal["pending", "succeeded", "failed"] | None, Field(description="Only those in this state.")
+    ] = None
+
+
+@operation("list_webhook_deliveries", "GET", "/webhook-deliveries", tag="Webhooks")
+def list_webhook_deliveries(session: Session, query: DeliveryQuery) -> Page[WebhookDeliveryObject]:
+    """List deliveries, latest event first."""
+    found = list_deliveries(
+        session,
+        own_organization(),
+        limit=query.limit + 1,
+        after=query.cursor,
+        endpoint_id=query.endpoint_id,
+        event_id=query.event_id,
+        state=query.state,
+    )
+    return page(found, query.limit, webhook_delivery_object, place)
+
+
+@operation("read_webhook_delivery", "GET", "/webhook-deliveries/<delivery_id>", tag="Webhooks", errors=EXPIRED)
+def read_webhook_delivery(session: Session, delivery_id: str) -> WebhookDeliveryObject:
     """Return one delivery with all of its attempts."""
-    with db.reading() as session:
-        return jsonify(
-            webhook_delivery_object(get_delivery(session, delivery_id, require_key_holder().organization_id))
-        )
+    return webhook_delivery_object(get_delivery(session, delivery_id, own_organization()))
 
 
-@bp.post("/webhook-deliveries/<delivery_id>/replay")
-def replay_webhook_delivery(delivery_id: str) -> tuple[Response, int]:
+@operation(
+    "replay_webhook_delivery",
+    "POST",
+    "/webhook-deliveries/<delivery_id>/replay",
+    tag="Webhooks",
+    status=202,
+    errors={409: "The endpoint is disabled.", **EXPIRED},
+)
+def replay_webhook_delivery(session: Session, delivery_id: str) -> WebhookDeliveryObject:
     """Send the event of a delivery again, under its id. The answer is the delivery, which is pending again."""
-    with db.unit_of_work() as session:
-        delivery = get_delivery(session, delivery_id, require_key_holder().organization_id)
-        replay_delivery(session, delivery)
-        response = jsonify(webhook_delivery_object(delivery))
-    return response, 202
+    delivery = get_delivery(session, delivery_id, own_organization())
+    replay_delivery(session, delivery)
+    shown = webhook_delivery_object(delivery)
+    audit(session, "webhook_delivery.replayed", shown, organization_id=delivery.endpoint.organization_id)
+    return shown

@@ -1,15 +1,15 @@
 """Webhook endpoints: add, change, disable, remove, rotate the secret, try out, send again."""
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from flask import Response, current_app, jsonify, request
+from flask import current_app
 from pydantic import Field
+from sqlalchemy.orm import Session
+from typing_extensions import TypedDict
 
-from blueprints.auth import require_key_holder, require_reach
-from blueprints.limits import limiter
-from blueprints.management import bp
-from blueprints.management.requests import Body, Milliseconds, json_body, page, page_cursor, page_limit
-from database import db
+from blueprints.auth import require_reach
+from blueprints.management.operations import audit, operation, own_organization
+from blueprints.management.requests import Body, Milliseconds, Page, PageQuery, page
 from organizations.organizations import get_organization
 from webhooks.deliveries import replay_since, send_test
 from webhooks.destinations import CheckedUrl, check_url
@@ -21,24 +21,41 @@ from webhooks.endpoints import (
     list_endpoints,
     rotate_secret,
 )
-from webhooks.representations import webhook_delivery_object, webhook_endpoint_object
+from webhooks.representations import (
+    Moment,
+    WebhookDeliveryObject,
+    WebhookEndpointObject,
+    WebhookEndpointWithSecretObject,
+    webhook_delivery_object,
+    webhook_endpoint_object,
+    webhook_endpoint_with_secret_object,
+)
 
-ENDPOINT = "/webhook-endpoints/<endpoint_id>"
+ENDPOINTS = "/webhook-endpoints"
+ENDPOINT = f"{ENDPOINTS}/<endpoint_id>"
 # Each one makes this installation send a request, so it is no cannon.
 TEST_LIMIT = "10 per minute"
+NO_ORGANIZATION = {404: "There is no organization of this id."}
+DISABLED = {409: "The endpoint is disabled."}
+
+
+class EndpointQuery(PageQuery):
+    """Which endpoints are wanted."""
+
+    organization_id: Annotated[str | None, Field(description="Only those of one organization.")] = None
 
 
 class NewEndpoint(Body):
-    """The body that adds an endpoint. Without an organization it is for all that the secret key opens."""
+    """The endpoint to add. Without an organization it is for all that the secret key opens."""
 
-    url: str
+    url: Annotated[str, Field(examples=["https://example.com/webhooks"])]
     description: str | None = None
     organization_id: str | None = None
-    enabled_event_types: list[str] = Field(default=["*"])
+    enabled_event_types: list[str] = Field(["*"], description="Types of events, `scimUser.*`, or `*`.")
 
 
 class EndpointChange(Body):
-    """The body that changes an endpoint: what is left out stays."""
+    """What to change of an endpoint; what is left out stays."""
 
     url: str | None = None
     description: str | None = None
@@ -47,117 +64,134 @@ class EndpointChange(Body):
 
 
 class Replay(Body):
-    """The body that sends events again; ``since`` is in Unix milliseconds."""
+    """What to send again."""
 
     since: Milliseconds
-    only_failed: bool = False
+    only_failed: Annotated[bool, Field(description="Leave out what was delivered.")] = False
 
 
-def own_organization() -> str | None:
-    """Return the organization that this secret key speaks for, or None when it opens the whole environment."""
-    return require_key_holder().organization_id
+class WebhookReplayObject(TypedDict):
+    """A replay that began."""
+
+    object: Literal["webhook_replay"]
+    endpoint_id: str
+    since: Moment
+    deliveries: Annotated[int, Field(description="How many are pending because of it.")]
 
 
-def checked(url: str) -> CheckedUrl:
-    """Return the URL if it may be sent to. It may ask the name server, so this is outside of any unit of work."""
-    return check_url(current_app.extensions["outbound_policy"], url)
+def checked_url(body: NewEndpoint | EndpointChange) -> CheckedUrl | None:
+    """Return the URL of a body if it may be sent to. It may ask the name server."""
+    return None if body.url is None else check_url(current_app.extensions["outbound_policy"], body.url)
 
 
-@bp.get("/webhook-endpoints")
-def list_webhook_endpoints() -> Response:
-    """List the endpoints, newest first; with ``organization_id`` those of one organization."""
-    limit = page_limit()
-    organization_id = own_organization()
-    if "organization_id" in request.args:
-        organization_id = request.args["organization_id"]
-        require_reach(organization_id)
-    with db.reading() as session:
-        found = list_endpoints(session, organization_id, limit=limit + 1, after=page_cursor())
-        return jsonify(page(found, limit, webhook_endpoint_object, lambda endpoint: endpoint.id))
+@operation("list_webhook_endpoints", "GET", ENDPOINTS, tag="Webhooks", errors=NO_ORGANIZATION)
+def list_webhook_endpoints(session: Session, query: EndpointQuery) -> Page[WebhookEndpointObject]:
+    """List the endpoints, newest first."""
+    if query.organization_id is not None:
+        require_reach(query.organization_id)
+    organization_id = own_organization() if query.organization_id is None else query.organization_id
+    found = list_endpoints(session, organization_id, limit=query.limit + 1, after=query.cursor)
+    return page(found, query.limit, webhook_endpoint_object, lambda endpoint: endpoint.id)
 
 
-@bp.post("/webhook-endpoints")
-def create_webhook_endpoint() -> tuple[Response, int]:
+@operation(
+    "create_webhook_endpoint",
+    "POST",
+    ENDPOINTS,
+    tag="Webhooks",
+    status=201,
+    prepare=checked_url,
+    errors=NO_ORGANIZATION,
+)
+def create_webhook_endpoint(
+    session: Session, body: NewEndpoint, prepared: CheckedUrl
+) -> WebhookEndpointWithSecretObject:
     """Add an endpoint. This answer and that of a rotation are the only ones that hold the signing secret."""
-    body = json_body(NewEndpoint)
     organization_id = own_organization() if body.organization_id is None else body.organization_id
     if organization_id is not None:
         require_reach(organization_id)
-    url = checked(body.url)
-    with db.unit_of_work() as session:
-        if organization_id is not None:
-            get_organization(session, organization_id)
-        endpoint, secret = create_endpoint(
-            session,
-            current_app.extensions["secret_box"],
-            url=url,
-            organization_id=organization_id,
-            description=body.description,
-            enabled_event_types=body.enabled_event_types,
-        )
-        response = jsonify(webhook_endpoint_object(endpoint, secret))
-    return _not_stored(response), 201
+        get_organization(session, organization_id)
+    endpoint, secret = create_endpoint(
+        session,
+        current_app.extensions["secret_box"],
+        url=prepared,
+        organization_id=organization_id,
+        description=body.description,
+        enabled_event_types=body.enabled_event_types,
+    )
+    audit(session, "webhook_endpoint.created", webhook_endpoint_object(endpoint), url=endpoint.url)
+    return webhook_endpoint_with_secret_object(endpoint, secret)
 
 
-@bp.get(ENDPOINT)
-def read_webhook_endpoint(endpoint_id: str) -> Response:
+@operation("read_webhook_endpoint", "GET", ENDPOINT, tag="Webhooks")
+def read_webhook_endpoint(session: Session, endpoint_id: str) -> WebhookEndpointObject:
     """Return one endpoint."""
-    with db.reading() as session:
-        return jsonify(webhook_endpoint_object(get_endpoint(session, endpoint_id, own_organization())))
+    return webhook_endpoint_object(get_endpoint(session, endpoint_id, own_organization()))
 
 
-@bp.patch(ENDPOINT)
-def change_webhook_endpoint(endpoint_id: str) -> Response:
+@operation("change_webhook_endpoint", "PATCH", ENDPOINT, tag="Webhooks", prepare=checked_url)
+def change_webhook_endpoint(
+    session: Session, endpoint_id: str, body: EndpointChange, prepared: CheckedUrl | None
+) -> WebhookEndpointObject:
     """Change an endpoint, or disable and enable it. What is pending waits while it is disabled."""
-    body = json_body(EndpointChange)
     changes: dict[str, Any] = {name: getattr(body, name) for name in body.model_fields_set - {"url"}}
     if "description" in changes:
         changes["description"] = changes["description"] or ""
-    url = None if body.url is None else checked(body.url)
-    with db.unit_of_work() as session:
-        endpoint = get_endpoint(session, endpoint_id, own_organization())
-        change_endpoint(session, endpoint, url=url, **changes)
-        return jsonify(webhook_endpoint_object(endpoint))
+    endpoint = get_endpoint(session, endpoint_id, own_organization())
+    change_endpoint(session, endpoint, url=prepared, **changes)
+    shown = webhook_endpoint_object(endpoint)
+    audit(session, "webhook_endpoint.changed", shown, url=endpoint.url, changed=sorted(body.model_fields_set))
+    return shown
 
 
-@bp.delete(ENDPOINT)
-def delete_webhook_endpoint(endpoint_id: str) -> tuple[str, int]:
+@operation("delete_webhook_endpoint", "DELETE", ENDPOINT, tag="Webhooks", status=204)
+def delete_webhook_endpoint(session: Session, endpoint_id: str) -> None:
     """Remove an endpoint with its deliveries."""
-    with db.unit_of_work() as session:
-        delete_endpoint(session, get_endpoint(session, endpoint_id, own_organization()))
-    return "", 204
+    endpoint = get_endpoint(session, endpoint_id, own_organization())
+    audit(session, "webhook_endpoint.deleted", webhook_endpoint_object(endpoint), url=endpoint.url)
+    delete_endpoint(session, endpoint)
 
 
-@bp.post(f"{ENDPOINT}/rotate-secret")
-def rotate_webhook_secret(endpoint_id: str) -> Response:
+@operation("rotate_webhook_secret", "POST", f"{ENDPOINT}/rotate-secret", tag="Webhooks")
+def rotate_webhook_secret(session: Session, endpoint_id: str) -> WebhookEndpointWithSecretObject:
     """Give an endpoint a new signing secret; the one before signs as well for 24 hours."""
-    with db.unit_of_work() as session:
-        endpoint = get_endpoint(session, endpoint_id, own_organization())
-        secret = rotate_secret(session, current_app.extensions["secret_box"], endpoint)
-        response = jsonify(webhook_endpoint_object(endpoint, secret))
-    return _not_stored(response)
+    endpoint = get_endpoint(session, endpoint_id, own_organization())
+    secret = rotate_secret(session, current_app.extensions["secret_box"], endpoint)
+    audit(session, "webhook_endpoint.secret_rotated", webhook_endpoint_object(endpoint), url=endpoint.url)
+    return webhook_endpoint_with_secret_object(endpoint, secret)
 
 
-@bp.post(f"{ENDPOINT}/test")
-@limiter.limit(TEST_LIMIT, key_func=lambda: (request.view_args or {})["endpoint_id"])
-def try_webhook_endpoint(endpoint_id: str) -> tuple[Response, int]:
+@operation(
+    "test_webhook_endpoint",
+    "POST",
+    f"{ENDPOINT}/test",
+    tag="Webhooks",
+    status=202,
+    limit=TEST_LIMIT,
+    errors=DISABLED,
+)
+def try_webhook_endpoint(session: Session, endpoint_id: str) -> WebhookDeliveryObject:
     """Send a test event to an endpoint, once. The answer is the delivery, which is still pending."""
-    with db.unit_of_work() as session:
-        delivery = send_test(session, get_endpoint(session, endpoint_id, own_organization()))
-        response = jsonify(webhook_delivery_object(delivery))
-    return response, 202
+    endpoint = get_endpoint(session, endpoint_id, own_organization())
+    delivery = send_test(session, endpoint)
+    audit(session, "webhook_endpoint.tested", webhook_endpoint_object(endpoint), url=endpoint.url)
+    return webhook_delivery_object(delivery)
 
 
-@bp.post(f"{ENDPOINT}/replay")
-def replay_webhook_endpoint(endpoint_id: str) -> tuple[Response, int]:
-    """Send all events since a moment again, or those that failed; with those missed while the endpoint was disabled."""
-    body = json_body(Replay)
-    with db.unit_of_work() as session:
-        endpoint = get_endpoint(session, endpoint_id, own_organization())
-        count = replay_since(session, endpoint, body.since, only_failed=body.only_failed)
-    return jsonify(object="webhook_replay", endpoint_id=endpoint_id, since=body.since, deliveries=count), 202
+@operation(
+    "replay_webhook_endpoint",
+    "POST",
+    f"{ENDPOINT}/replay",
+    tag="Webhooks",
+    status=202,
+    errors={**DISABLED, 410: "Events since that moment are no longer kept."},
+)
+def replay_webhook_endpoint(session: Session, endpoint_id: str, body: Replay) -> WebhookReplayObject:
+    """Send all events since a moment again, or those that failed.
 
-
-def _not_stored(response: Response) -> Response:
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    Those that the endpoint missed while it was disabled are sent too.
+    """
+    endpoint = get_endpoint(session, endpoint_id, own_organization())
+    count = replay_since(session, endpoint, body.since, only_failed=body.only_failed)
+    audit(session, "webhook_endpoint.replayed", webhook_endpoint_object(endpoint), since=body.since, deliveries=count)
+    return {"object": "webhook_replay", "endpoint_id": endpoint_id, "since": body.since, "deliveries": count}

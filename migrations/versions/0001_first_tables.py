@@ -187,15 +187,19 @@ def upgrade() -> None:
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("organization_id", sa.Text(), nullable=True),
         sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("scope", sa.String(length=8), nullable=False),
         sa.Column("prefix", sa.String(length=16), nullable=False),
         sa.Column("key_hash", sa.String(length=64), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=True),
         sa.Column("last_used_at", sa.BigInteger(), nullable=True),
         sa.Column("revoked_at", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(["organization_id"], ["organizations.id"], name=op.f("fk_secret_keys_organization_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_secret_keys")),
         sa.UniqueConstraint("key_hash", name=op.f("uq_secret_keys_key_hash")),
     )
+    with op.batch_alter_table("secret_keys", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_secret_keys_organization_id_id"), ["organization_id", "id"], unique=False)
     op.create_table(
         "users",
         sa.Column("id", sa.Text(), nullable=False),
