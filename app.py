@@ -108,6 +108,7 @@ def flask_config(settings: Settings) -> dict[str, object]:
         "PUBLIC_URL": settings.public_url,
         "SCIM_ENDPOINT_URL": settings.scim_endpoint_url,
         "SCIM_RATE_LIMIT": settings.scim_rate_limit,
+        "API_RATE_LIMIT": settings.api_rate_limit,
         "METRICS_TOKEN": settings.metrics_token,
         "SCIM_BULK_MAX_OPERATIONS": settings.accepted_bulk_operations,
         "SCIM_BULK_MAX_PAYLOAD_SIZE": settings.scim_bulk_max_payload_size,

@@ -56,6 +56,7 @@ class Settings:
     web_concurrency: int
     worker_concurrency: int
     scim_rate_limit: str
+    api_rate_limit: str
     scim_bulk_max_operations: int
     scim_bulk_max_payload_size: int
     failed_auth_rate_limit: str
@@ -110,6 +111,7 @@ class Settings:
             web_concurrency=env.get("WEB_CONCURRENCY", "2", _at_least_one),
             worker_concurrency=env.get("WORKER_CONCURRENCY", "2", _at_least_one),
             scim_rate_limit=env.get("SCIM_RATE_LIMIT", "100 per second", _rate),
+            api_rate_limit=env.get("API_RATE_LIMIT", "100 per second", _rate),
             scim_bulk_max_operations=env.get("SCIM_BULK_MAX_OPERATIONS", "100", _at_least_one),
             scim_bulk_max_payload_size=env.get("SCIM_BULK_MAX_PAYLOAD_SIZE", str(1024 * 1024), _at_least_one),
             failed_auth_rate_limit=env.get("FAILED_AUTH_RATE_LIMIT", "300 per minute", _rate),

@@ -32,6 +32,7 @@ from directory.mapping_applications import DUE_APPLICATIONS, due_applications
 from directory.mapping_applying import apply_to_everybody
 from directory.retention import remove_old_activity, remove_old_tombstones
 from metrics import DRAINS_BROKEN_OFF, WEBHOOK_ATTEMPTS
+from organizations.idempotency import remove_expired_answers
 from organizations.retention import remove_old_sessions
 from webhooks.delivery import Carrier, deliver_due, due_endpoints
 from webhooks.events import DUE_ENDPOINTS
@@ -323,6 +324,7 @@ def remove_what_expired(pause: Callable[[float], bool]) -> int:
         + remove_old_activity(db, now, settings.activity_retention_days, pause=pause)
         + remove_old_tombstones(db, now, settings.tombstone_retention_days, pause=pause)
         + remove_old_sessions(db, now, pause=pause)
+        + remove_expired_answers(db, now, pause=pause)
     )
 
 

@@ -194,6 +194,23 @@ class SecretKey(Base):
     revoked_at: Mapped[int | None]
 
 
+class IdempotentAnswer(Base):
+    """What a POST with an ``Idempotency-Key`` was answered, for its repetition; sealed, since it may hold a secret.
+
+    ``fingerprint`` tells whether a request under the key asks for the same.
+    """
+
+    __tablename__ = "idempotent_answers"
+    __table_args__ = (Index(None, "created_at"),)
+
+    secret_key_id: Mapped[str] = mapped_column(ForeignKey("secret_keys.id"), primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    status: Mapped[int] = mapped_column(Integer)
+    sealed_body: Mapped[str]
+    created_at: Mapped[int] = mapped_column(default=now_ms)
+
+
 class SignInLink(Base):
     """A link that signs a member in once."""
 

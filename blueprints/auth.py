@@ -11,7 +11,7 @@ from database import db
 from errors import NotAllowed, NotAuthenticated, NotFound
 from organizations.audit import Actor
 from organizations.scim_tokens import TokenHolder, find_token_holder, needs_last_used, note_last_used
-from organizations.secret_keys import KeyHolder, Scope, find_key_holder
+from organizations.secret_keys import KeyHolder, Scope, find_key_holder, note_key_used
 
 log = logging.getLogger(__name__)
 
@@ -101,14 +101,29 @@ def require_key_holder() -> KeyHolder:
 
     :raises NotAuthenticated: When there is no key, or an unknown, revoked or expired one.
     """
-    holder = usable_key_holder()
-    if holder is None:
+    holder: KeyHolder | None = g.get("key_holder")
+    if holder is None or not holder.is_usable(now_ms()):
         raise NotAuthenticated(
             "A valid secret key is needed.",
-            long_message="Send the secret key of this installation as: Authorization: Bearer sk_…",
+            long_message=_what_is_wrong_with_the_key(holder),
             code="secret_key_invalid",
         )
     return holder
+
+
+def _what_is_wrong_with_the_key(holder: KeyHolder | None) -> str:
+    if holder is None:
+        return "Send a secret key of this installation as: Authorization: Bearer sk_…"
+    what = "was revoked" if holder.revoked_at is not None else "has expired"
+    return f"The secret key {holder.prefix}… {what}. Send one that is valid as: Authorization: Bearer sk_…"
+
+
+def note_key_use() -> None:
+    """Keep ``last_used_at`` of this request's secret key true to the minute."""
+    holder, now = require_key_holder(), now_ms()
+    if holder.needs_last_used(now):
+        with db.unit_of_work() as session:
+            note_key_used(session, holder.key_id, now)
 
 
 def acting_key() -> Actor:

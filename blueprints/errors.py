@@ -4,12 +4,14 @@ import json
 import logging
 import math
 import time
-from typing import Any
+from typing import Annotated, Any
 
 from flask import Flask, Response, current_app, g, jsonify, make_response, render_template, request
 from flask_limiter import RateLimitExceeded
+from pydantic import Field
 from scim2_server.responses import SCIM_MEDIA_TYPE, ScimResponse
 from sqlalchemy.exc import OperationalError
+from typing_extensions import TypedDict
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -179,8 +181,27 @@ def _scim_error(status: int, problems: list[DomainError]) -> BaseResponse:
     return Response(json.dumps(body), status, headers, content_type=SCIM_MEDIA_TYPE)
 
 
+class ErrorObject(TypedDict):
+    """One problem of a request."""
+
+    code: Annotated[str, Field(description="Stable, for programs.")]
+    message: Annotated[str, Field(description="What is wrong, in a sentence.")]
+    long_message: Annotated[str, Field(description="What to do about it.")]
+    meta: Annotated[
+        dict[str, Any],
+        Field(description="Where it is: `param` names a parameter or member, `pointer` is its JSON pointer."),
+    ]
+
+
+class ErrorsObject(TypedDict):
+    """Why a request was refused: every problem that was found."""
+
+    errors: list[ErrorObject]
+    trace_id: Annotated[str, Field(description="Tells support which request it was.")]
+
+
 def _api_error(status: int, problems: list[DomainError]) -> BaseResponse:
-    body = {
+    body: ErrorsObject = {
         "errors": [
             {"code": p.code, "message": p.message, "long_message": p.long_message, "meta": p.meta} for p in problems
         ],

@@ -11,6 +11,7 @@ from errors import DomainError, InvalidInput, NotFound
 from folding import fold
 from ids import new_id
 from models import Organization, OrganizationMembership, User
+from organizations.audit import Actor, record_act
 from organizations.representations import membership_object
 from organizations.roles import ADMIN, get_role, seed_roles
 from organizations.scim_tokens import issue_scim_token
@@ -106,15 +107,35 @@ def add_admin(session: Session, organization_id: str, email_address: str | None 
     return membership
 
 
-def bootstrap(session: Session, name: str, *, admin_email: str | None = None) -> Bootstrapped:
+def bootstrap(
+    session: Session, name: str, *, admin_email: str | None = None, command: str = "bootstrap"
+) -> Bootstrapped:
     """Make an organization with an admin, a secret key for the environment, a SCIM token and a sign-in link.
 
+    :param command: Under whose name that stands in the audit log.
     :raises InvalidInput: When the name is empty or too long.
     """
     seed_roles(session)
     organization = make_organization(session, name)
     admin = add_admin(session, organization.id, admin_email)
-    _, secret_key = make_secret_key(session, f"{organization.name} — first key")
-    _, scim_token = issue_scim_token(session, organization.id, "First token")
-    _, sign_in_token = make_sign_in_link(session, organization.id, admin.user_id)
+    key, secret_key = make_secret_key(session, f"{organization.name} — first key")
+    token, scim_token = issue_scim_token(session, organization.id, "First token")
+    link, sign_in_token = make_sign_in_link(session, organization.id, admin.user_id)
+    for action, target_id, details in (
+        ("organization.created", organization.id, {"name": organization.name}),
+        ("organization_membership.created", admin.id, {"user_id": admin.user_id}),
+        ("secret_key.created", key.id, {"name": key.name, "prefix": key.prefix, "scope": key.scope}),
+        ("scim_token.issued", token.id, {"name": token.name, "prefix": token.prefix}),
+        ("sign_in_link.made", link.id, {"user_id": admin.user_id}),
+    ):
+        target_type = action.partition(".")[0]
+        record_act(
+            session,
+            Actor("command", None, command),
+            action,
+            organization_id=None if target_type == "secret_key" else organization.id,
+            target_type=target_type,
+            target_id=target_id,
+            details=details,
+        )
     return Bootstrapped(organization.id, admin.user_id, secret_key, scim_token, sign_in_token)

@@ -29,6 +29,7 @@ from app import create_app
 from config import Settings
 from database import db
 from organizations.organizations import bootstrap
+from tests.openapi import CheckedClient
 
 ROOT = Path(__file__).resolve().parent.parent
 SECRET_KEY = "a secret key for tests only, of 32 and more characters"
@@ -177,6 +178,7 @@ def environ(tmp_path: Path, database_url: str, redis_url: str) -> dict[str, str]
         "SECRET_KEY": SECRET_KEY,
         "PUBLIC_URL": "https://acme.authn.test",
         "SCIM_RATE_LIMIT": "100000 per second",
+        "API_RATE_LIMIT": "100000 per second",
         "WEBHOOK_ALLOW_HTTP": "1",
         "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",
     }
@@ -187,6 +189,7 @@ def app(environ: dict[str, str]) -> Iterator[Flask]:
     Redis.from_url(environ["REDIS_URL"]).flushall()
     app = create_app(Settings.from_environment(environ))
     app.config["TESTING"] = True
+    app.test_client_class = CheckedClient
     yield app
     with app.app_context():
         db.session.remove()

@@ -1,16 +1,26 @@
 """``/v1``: what the product's backend talks to, with a secret key. One module for each noun."""
 
-from flask import Blueprint
+from flask import Blueprint, current_app, g
+from flask_limiter.util import get_remote_address
 
-from blueprints.auth import require_key_holder
+from blueprints.auth import usable_key_holder
+from blueprints.limits import limiter
 
 bp = Blueprint("management", __name__)
 
-
-@bp.before_request
-def authenticate() -> None:
-    """Let only bearers of a valid secret key pass, on every route of this blueprint."""
-    require_key_holder()
+limiter.shared_limit(
+    lambda: current_app.config["API_RATE_LIMIT"],
+    scope="management",
+    key_func=lambda: g.key_holder.key_id,
+    exempt_when=lambda: usable_key_holder() is None,
+)(bp)
+limiter.shared_limit(
+    lambda: current_app.config["FAILED_AUTH_RATE_LIMIT"],
+    scope="management-failed-authentication",
+    key_func=get_remote_address,
+    exempt_when=lambda: usable_key_holder() is not None,
+    deduct_when=lambda response: response.status_code == 401,
+)(bp)
 
 
 from blueprints.management import (  # noqa: E402  (the modules register their routes on bp)
@@ -20,8 +30,10 @@ from blueprints.management import (  # noqa: E402  (the modules register their r
     directory_users,
     events,
     memberships,
+    openapi,
     organizations,
     scim_tokens,
+    secret_keys,
     webhook_deliveries,
     webhook_endpoints,
 )
@@ -34,8 +46,10 @@ __all__ = [
     "directory_users",
     "events",
     "memberships",
+    "openapi",
     "organizations",
     "scim_tokens",
+    "secret_keys",
     "webhook_deliveries",
     "webhook_endpoints",
 ]

@@ -21,9 +21,18 @@ from flask import Response, jsonify, request
 from pydantic import BaseModel, TypeAdapter
 from sqlalchemy.orm import Session
 
-from blueprints.auth import acting_key, require_environment_key, require_key_holder, require_reach, require_scope
+from blueprints.auth import (
+    acting_key,
+    note_key_use,
+    require_environment_key,
+    require_key_holder,
+    require_reach,
+    require_scope,
+    usable_key_holder,
+)
 from blueprints.limits import limiter
 from blueprints.management import bp
+from blueprints.management.idempotency import Repeatable
 from blueprints.management.requests import Body, pointer, read_arguments
 from database import db
 from errors import InvalidInput
@@ -32,7 +41,7 @@ from organizations.organizations import get_organization
 from webhooks.representations import SHOWN_ONCE
 
 View = TypeVar("View", bound=Callable[..., Any])
-Transaction = Callable[[], AbstractContextManager[Session]]
+Transaction = Callable[[], AbstractContextManager[Any]]
 
 
 @dataclass(frozen=True)
@@ -66,6 +75,11 @@ class Operation:
     prepare: Callable[..., Any] | None = None
     etag: Callable[[Any], str] | None = None
     errors: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def keeps_answers(self) -> bool:
+        """Whether an answer is kept for a repetition with the same ``Idempotency-Key``."""
+        return self.method == "POST" and self.changes
 
 
 OPERATIONS: dict[str, Operation] = {}
@@ -123,6 +137,15 @@ def operation(
     return declare
 
 
+@bp.before_request
+def authenticate() -> None:
+    """Let only bearers of a usable secret key pass, except to what is public."""
+    declared = OPERATIONS.get((request.endpoint or "").rpartition(".")[2])
+    if declared is None or not declared.public:
+        require_key_holder()
+        note_key_use()
+
+
 def audit(session: Session, action: str, shown: Any, *, organization_id: str | None = None, **details: Any) -> None:
     """Write into the audit log what this request does to an object; every view that changes something calls it.
 
@@ -173,11 +196,14 @@ def _serving(declared: Operation) -> Callable[..., Response]:
 def _limited(serve: Callable[..., Response], limit: str | None) -> Callable[..., Response]:
     if limit is None:
         return serve
-    return limiter.limit(limit, key_func=lambda: ":".join((request.view_args or {}).values()))(serve)
+    return limiter.limit(
+        limit,
+        key_func=lambda: ":".join((require_key_holder().key_id, *(request.view_args or {}).values())),
+        exempt_when=lambda: usable_key_holder() is None,
+    )(serve)
 
 
 def _check_rights(declared: Operation, organization_id: str | None) -> None:
-    require_key_holder()
     if organization_id is not None:
         require_reach(organization_id)
     if declared.changes:
@@ -188,12 +214,17 @@ def _check_rights(declared: Operation, organization_id: str | None) -> None:
 
 def _run(declared: Operation, path: dict[str, str]) -> Response:
     arguments: dict[str, Any] = {**path, **_wanted(declared, read_arguments(declared.body, declared.query))}
+    repeatable = Repeatable.of_request() if declared.keeps_answers else Repeatable(None)
+    if (replayed := repeatable.find()) is not None:
+        return replayed
     if declared.prepare is not None:
         arguments["prepared"] = declared.prepare(arguments["body"])
     with declared.transaction() as session:
+        if (replayed := repeatable.begin(session)) is not None:
+            return replayed
         if "organization_id" in path:
             get_organization(session, path["organization_id"])
-        return _answer(declared, declared.view(session, **arguments))
+        return repeatable.keep(session, _answer(declared, declared.view(session, **arguments)))
 
 
 def _wanted(declared: Operation, arguments: dict[str, BaseModel]) -> dict[str, BaseModel]:

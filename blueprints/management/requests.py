@@ -59,13 +59,13 @@ def _decode_cursor(raw: str | None) -> str | None:
 # A moment in Unix milliseconds, within the integers that JSON and every database hold exactly.
 Milliseconds = Annotated[int, Field(ge=0, lt=2**53, description="In Unix milliseconds.")]
 # The same in a query.
-Since = Annotated[int, BeforeValidator(_whole_number), Field(ge=0, lt=2**53)]
+Since = Annotated[int, Field(ge=0, lt=2**53), BeforeValidator(_whole_number)]
 
 
 Limit = Annotated[
     int,
-    BeforeValidator(_whole_number),
     Field(ge=1, description=f"How many objects to answer. More than {MAX_LIMIT} counts as {MAX_LIMIT}."),
+    BeforeValidator(_whole_number),
     AfterValidator(lambda limit: min(limit, MAX_LIMIT)),
 ]
 

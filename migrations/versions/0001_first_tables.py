@@ -201,6 +201,21 @@ def upgrade() -> None:
     with op.batch_alter_table("secret_keys", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_secret_keys_organization_id_id"), ["organization_id", "id"], unique=False)
     op.create_table(
+        "idempotent_answers",
+        sa.Column("secret_key_id", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("fingerprint", sa.String(length=64), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=False),
+        sa.Column("sealed_body", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["secret_key_id"], ["secret_keys.id"], name=op.f("fk_idempotent_answers_secret_key_id")
+        ),
+        sa.PrimaryKeyConstraint("secret_key_id", "key", name=op.f("pk_idempotent_answers")),
+    )
+    with op.batch_alter_table("idempotent_answers", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_idempotent_answers_created_at"), ["created_at"], unique=False)
+    op.create_table(
         "users",
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("external_id", sa.Text(), nullable=True),
@@ -506,6 +521,7 @@ def downgrade() -> None:
     op.drop_table("directory_users")
     op.drop_table("webhook_endpoints")
     op.drop_table("users")
+    op.drop_table("idempotent_answers")
     op.drop_table("secret_keys")
     op.drop_table("scim_attribute_mappings")
     op.drop_table("mapping_applications")

@@ -48,10 +48,10 @@ def test_an_act_keeps_who_did_what_to_which_object_and_under_which_trace_id(app:
 def test_an_act_is_gone_with_the_transaction_that_failed(app: Flask, acme: Tenant) -> None:
     with app.app_context():
         with pytest.raises(RuntimeError), db.unit_of_work() as session:
-            record(session, acme, "scim_token.issued")
+            record(session, acme, "scim_token.renamed")
             raise RuntimeError
         with db.reading() as session:
-            assert list_acts(session, acme.organization_id, limit=10, action="scim_token.issued") == []
+            assert list_acts(session, acme.organization_id, limit=10, action="scim_token.renamed") == []
 
 
 def test_acts_are_found_by_organization_actor_kind_and_time(app: Flask, acme: Tenant, globex: Tenant) -> None:
