@@ -16,6 +16,7 @@ import cli
 import jobs
 from blueprints import auth, errors, health, logs, management, metrics, profile, scim
 from blueprints.limits import limiter
+from blueprints.management import docs
 from config import Settings
 from database import db
 from webhooks.outbound import OutboundPolicy
@@ -60,6 +61,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(metrics.bp)
     app.register_blueprint(scim.bp, url_prefix="/scim/v2")
     app.register_blueprint(management.bp, url_prefix="/v1")
+    app.register_blueprint(docs.bp)
     app.register_blueprint(profile.bp)
     for blueprint in (scim.bp, management.bp, health.bp, metrics.bp):
         csrf.exempt(blueprint)  # bearer tokens are not sent by a browser on its own

@@ -86,7 +86,7 @@ def expected_versions() -> Collection[int] | None:
     """
     if "If-Match" not in request.headers or request.if_match.star_tag:
         return None
-    versions = [tag.partition(".")[0] for tag in request.if_match.as_set(include_weak=True)]
+    versions = [(tag or "").partition(".")[0] for tag in request.if_match.as_set(include_weak=True)]
     return {int(version) for version in versions if version.isascii() and version.isdigit() and len(version) < 12}
 
 

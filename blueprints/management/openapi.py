@@ -140,7 +140,7 @@ def refusals(declared: Operation) -> dict[int, str | None]:
 
 
 def _operation(declared: Operation, schemas: "_Schemas") -> JsonObject:
-    summary, _, rest = _prose(declared.view.__doc__ or "").partition("\n\n")
+    summary, rest = _first_sentence(_prose(declared.view.__doc__ or ""))
     needs = "Needs a secret key that may write." if declared.changes else ""
     needs = "Needs a secret key of the whole environment that may write." if declared.for_environment else needs
     described: JsonObject = {
@@ -158,6 +158,12 @@ def _operation(declared: Operation, schemas: "_Schemas") -> JsonObject:
         described["security"] = []
     described["responses"] = _responses(declared, schemas)
     return described
+
+
+def _first_sentence(text: str) -> tuple[str, str]:
+    """Return the first sentence of a text, and the rest of it."""
+    summary, _, rest = re.sub(r"(?<=\.)\s+", "\0", text, count=1).partition("\0")
+    return summary, rest
 
 
 def _parameters(declared: Operation, schemas: "_Schemas") -> list[JsonObject]:
