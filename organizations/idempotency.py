@@ -140,7 +140,5 @@ def _remove_answers(session: Session, limit: int, *, until: int) -> int:
         .limit(limit)
     )
     keys = [tuple(row) for row in session.execute(old)]
-    session.execute(
-        delete(IdempotentAnswer).where(place.in_(keys)), execution_options={"synchronize_session": False}
-    )
+    session.execute(delete(IdempotentAnswer).where(place.in_(keys)), execution_options={"synchronize_session": False})
     return len(keys)

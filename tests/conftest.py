@@ -29,7 +29,7 @@ from app import create_app
 from config import Settings
 from database import db
 from organizations.organizations import bootstrap
-from tests.openapi import CheckedClient
+from tests.openapi import SEEN, CheckedClient, never_happened
 
 ROOT = Path(__file__).resolve().parent.parent
 SECRET_KEY = "a secret key for tests only, of 32 and more characters"
@@ -45,6 +45,27 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         asking = [item for item in items if "database_url" in getattr(item, "fixturenames", ())]
         config.hook.pytest_deselected(items=[item for item in items if item not in set(asking)])
         items[:] = asking
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over which answers of the management API another test process has seen."""
+    SEEN.update((name, status) for name, status in getattr(node, "workeroutput", {}).get("seen", ()))
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """After a run of all tests: every status that is documented for an operation of the management API happened."""
+    config = session.config
+    if hasattr(config, "workeroutput"):
+        config.workeroutput["seen"] = sorted(SEEN)
+        return
+    chosen = config.args != config.getini("testpaths") or config.option.keyword or config.option.markexpr
+    if chosen or exitstatus != pytest.ExitCode.OK or config.getoption("--database") != "sqlite":
+        return
+    missing = never_happened()
+    if missing:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        config.get_terminal_writer().line(f"\nNo test has seen these documented answers: {missing}", red=True)
 
 
 # -- Real servers ---------------------------------------------------------------

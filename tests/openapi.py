@@ -89,3 +89,9 @@ def particular_statuses(declared: Operation) -> set[int]:
     if declared.etag is not None and declared.method == "GET":
         own.add(304)
     return {declared.status, *own}
+
+
+def never_happened() -> list[tuple[str, int]]:
+    """Return the documented statuses, of which operations, that no test has seen."""
+    documented = {(declared.id, status) for declared in OPERATIONS.values() for status in particular_statuses(declared)}
+    return sorted(documented - SEEN)

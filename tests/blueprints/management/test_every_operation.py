@@ -19,8 +19,7 @@ from database import db
 from models import AdministrativeAct, SecretKey
 from organizations.secret_keys import Scope, make_secret_key
 from tests import okta
-from tests.conftest import ROOT, Tenant
-from tests.openapi import SEEN, particular_statuses
+from tests.conftest import Tenant
 
 PARAMETER = re.compile(r"\{(\w+)\}")
 PROTECTED = [declared for declared in OPERATIONS.values() if not declared.public]
@@ -285,16 +284,3 @@ def test_every_operation_says_in_a_sentence_what_it_does() -> None:
     for path in document("https://x.test")["paths"].values():
         for described in path.values():
             assert re.fullmatch(r"[A-Z].*[.]", described["summary"]), described["operationId"]
-
-
-@pytest.mark.last
-def test_every_documented_status_of_every_operation_happened(request: pytest.FixtureRequest) -> None:
-    """It is put behind all other tests, and judges only a run of all of them."""
-    ran = {item.path for item in request.session.items}
-    asking = {*ROOT.glob("tests/blueprints/management/test_*.py"), *ROOT.glob("tests/webhooks/test_*.py")}
-    if not asking <= ran or request.config.getoption("-k"):
-        pytest.skip("only some of the tests were run")
-    missing = {
-        (declared.id, status) for declared in OPERATIONS.values() for status in particular_statuses(declared)
-    } - SEEN
-    assert not missing
