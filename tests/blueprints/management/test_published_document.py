@@ -79,7 +79,7 @@ def test_no_request_is_answered_otherwise_than_documented(app: Flask, acme: Tena
 
         @seed(20261124)
         @settings(
-            max_examples=5 if mode is GenerationMode.POSITIVE else 3,
+            max_examples=4 if mode is GenerationMode.POSITIVE else 2,
             deadline=None,
             database=None,
             phases=[Phase.generate],
