@@ -14,7 +14,7 @@ from clock import now_ms
 from directory.directories import Directory, find_connection_id
 from directory.group_events import record_departures
 from directory.group_membership import groups_of, leave_all_groups
-from directory.linking import find_or_make_user, lock_user
+from directory.linking import find_or_make_user
 from directory.mapping import Mapped
 from directory.mappings import load_mapping
 from directory.memberships import admit, count_admins, find_any_membership, let_go, lost_last_admin
@@ -26,6 +26,7 @@ from folding import fold
 from models import DirectoryUser, DirectoryUserEmail, User
 from organizations.representations import user_object
 from organizations.roles import PROVISIONING_MANAGE
+from organizations.users import lock_user
 from webhooks.events import record_events
 
 

@@ -13,7 +13,8 @@ from clock import now_ms
 from directory.directories import Directory
 from folding import fold
 from ids import new_id
-from models import DirectoryUser, OrganizationMembership, User
+from models import DirectoryUser, User
+from organizations.users import is_member_elsewhere
 
 
 def find_or_make_user(session: Session, directory: Directory, email_address: str | None) -> User:
@@ -45,18 +46,6 @@ def find_or_make_user(session: Session, directory: Directory, email_address: str
     return user
 
 
-def is_member_elsewhere(session: Session, user_id: str, organization_id: str) -> bool:
-    """Tell whether a person is an active member of another organization."""
-    query = select(
-        exists().where(
-            OrganizationMembership.user_id == user_id,
-            OrganizationMembership.organization_id != organization_id,
-            OrganizationMembership.deleted_at.is_(None),
-        )
-    )
-    return bool(session.scalar(query))
-
-
 def is_claimed_elsewhere(session: Session, user_id: str, organization_id: str) -> bool:
     """Tell whether another organization has a person: as a member, or in its directory, active or not."""
     in_directory = select(
@@ -67,12 +56,3 @@ def is_claimed_elsewhere(session: Session, user_id: str, organization_id: str) -
         )
     )
     return is_member_elsewhere(session, user_id, organization_id) or bool(session.scalar(in_directory))
-
-
-def lock_user(session: Session, user_id: str) -> User:
-    """Return a person whose row is held until the end of the transaction, as it is now.
-
-    Whoever changes a person, or decides by the person's groups, holds this lock
-    first, so that two requests about one person follow each other.
-    """
-    return session.get_one(User, user_id, with_for_update={"key_share": True}, populate_existing=True)

@@ -5,13 +5,13 @@ from sqlalchemy.orm import Session, joinedload
 
 from clock import now_ms
 from directory.directories import Directory
-from directory.linking import is_member_elsewhere
 from directory.mapping import Mapped
 from directory.roles import AskedRoles, first_role, follow_mapping
 from ids import new_id
 from models import OrganizationMembership, Role, User
 from organizations.roles import PROVISIONING_MANAGE
 from organizations.sign_in import end_sessions
+from organizations.users import is_member_elsewhere
 
 
 def find_any_membership(session: Session, organization_id: str, user_id: str) -> OrganizationMembership | None:

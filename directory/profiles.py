@@ -13,10 +13,11 @@ from sqlalchemy.orm import Session
 
 from clock import now_ms
 from directory.directories import Directory
-from directory.linking import is_claimed_elsewhere, is_member_elsewhere
+from directory.linking import is_claimed_elsewhere
 from directory.mapping import Mapped
 from folding import fold
 from models import User
+from organizations.users import is_member_elsewhere
 
 Changes = dict[str, dict[str, Any]]
 

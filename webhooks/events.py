@@ -26,7 +26,7 @@ DESCRIPTIONS = {
     "organizationMembership.created": "Somebody became a member of an organization other than by its directory.",
     "organizationMembership.updated": "A member got another role other than by the directory.",
     "organizationMembership.deleted": "Somebody was removed from an organization other than by its directory.",
-    "organization.lastAdminRemoved": "The directory removed the last member who could manage provisioning.",
+    "organization.lastAdminRemoved": "The last member who could manage provisioning was removed, or lost the role.",
     "webhookEndpoint.disabled": "A webhook endpoint receives nothing more: by hand, gone (410), or failing for days.",
 }
 EVENT_TYPES = tuple(DESCRIPTIONS)
