@@ -31,9 +31,11 @@ from database import db
 from directory.mapping_applications import DUE_APPLICATIONS, due_applications
 from directory.mapping_applying import apply_to_everybody
 from directory.retention import remove_old_activity, remove_old_tombstones
+from directory.switching import DUE_SWITCHES, due_switches, switch_everybody
 from metrics import DRAINS_BROKEN_OFF, WEBHOOK_ATTEMPTS
 from organizations.idempotency import remove_expired_answers
 from organizations.retention import remove_old_sessions
+from organizations.scim_tokens import has_untold_ends, tell_of_ends
 from webhooks.delivery import Carrier, deliver_due, due_endpoints
 from webhooks.events import DUE_ENDPOINTS
 from webhooks.outbox import has_untimely, recall_untimely
@@ -43,6 +45,7 @@ log = logging.getLogger(__name__)
 
 MARK = "authn-scim:delivery-queued:"
 APPLICATION_MARK = "authn-scim:mapping-queued:"
+SWITCH_MARK = "authn-scim:switch-queued:"
 # A mark whose job was lost stands in the way of hints for so long, and of the sweep only while the queue is not empty.
 MARK_SECONDS = 600
 # After Redis failed, commits do not wait for it again for so long; the sweep does their work.
@@ -67,7 +70,8 @@ def announce_due_work(session: Session) -> None:
     """
     endpoint_ids = session.info.pop(DUE_ENDPOINTS, ())
     organization_ids = session.info.pop(DUE_APPLICATIONS, ())
-    if not (endpoint_ids or organization_ids) or time.monotonic() < current_app.extensions.get(
+    switched_ids = session.info.pop(DUE_SWITCHES, ())
+    if not (endpoint_ids or organization_ids or switched_ids) or time.monotonic() < current_app.extensions.get(
         "announcements_resume_at", 0.0
     ):
         return
@@ -76,6 +80,8 @@ def announce_due_work(session: Session) -> None:
             announce(sorted(endpoint_ids))
         if organization_ids:
             announce_applications(sorted(organization_ids))
+        if switched_ids:
+            announce_switches(sorted(switched_ids))
     except RedisError as error:
         current_app.extensions["announcements_resume_at"] = time.monotonic() + QUIET_SECONDS
         log.warning("the queue cannot be told of what is due (%s); the sweep will find them", error)
@@ -93,6 +99,11 @@ def announce(endpoint_ids: Iterable[str], *, trust_marks: bool = True) -> int:
 def announce_applications(organization_ids: Iterable[str], *, trust_marks: bool = True) -> int:
     """Queue a job for the mapping of each organization that none is waiting for; as ``announce`` does."""
     return _enqueue(apply_mapping_of, APPLICATION_MARK, list(organization_ids), trust_marks=trust_marks)
+
+
+def announce_switches(organization_ids: Iterable[str], *, trust_marks: bool = True) -> int:
+    """Queue a job for each directory whose people are to be suspended or restored; as ``announce`` does."""
+    return _enqueue(switch_directory_of, SWITCH_MARK, list(organization_ids), trust_marks=trust_marks)
 
 
 def _enqueue(job: Callable[[str], None], mark: str, ids: Sequence[str], *, trust_marks: bool) -> int:
@@ -150,6 +161,18 @@ def apply_mapping_of(organization_id: str) -> None:
         apply_to_everybody(db, organization_id)
     else:
         drains.start_in_turn(organization_id, lambda: apply_to_everybody(db, organization_id, drains.stopping.is_set))
+
+
+def switch_directory_of(organization_id: str) -> None:
+    """Suspend or restore the people of a directory. In a worker a thread does it, so that no delivery waits for it."""
+    with suppress(RedisError):
+        current_app.extensions["queue"].connection.delete(SWITCH_MARK + organization_id)
+    drains: Drains | None = current_app.extensions.get("drains")
+    if drains is None:
+        switch_everybody(db, organization_id)
+    else:
+        name = f"{SWITCH_MARK}{organization_id}"
+        drains.start_in_turn(name, lambda: switch_everybody(db, organization_id, drains.stopping.is_set))
 
 
 def drain(endpoint_id: str, stopping: Callable[[], bool] = lambda: False) -> int:
@@ -279,10 +302,10 @@ def _worker_connection(app: Flask) -> Redis:
 
 
 def sweep_once() -> int:
-    """Queue a job for every endpoint that something is due for and every unfinished mapping; return how many.
+    """Queue a job for every endpoint, mapping and directory that something is due for, and return how many.
 
     Retries come due by the clock alone, and what a crash left behind has no
-    other hint: this finds both.
+    other hint: this finds both. It tells of the ends of SCIM tokens as well.
 
     :raises RedisError: When Redis does not answer.
     :raises SQLAlchemyError: When the database does not.
@@ -294,11 +317,17 @@ def sweep_once() -> int:
             log.warning("%s deliveries of a time to come: is a clock wrong?", recall_untimely(session, now_ms()))
     with db.reading() as session:
         endpoint_ids, organization_ids = due_endpoints(session), due_applications(session)
+        switched_ids, ends = due_switches(session), has_untold_ends(session, now_ms())
+    if ends:
+        with db.unit_of_work() as session:
+            tell_of_ends(session, now_ms())
     queue: Queue = current_app.extensions["queue"]
     trust_marks = not queue.is_empty()
     queued = announce(endpoint_ids, trust_marks=trust_marks) if endpoint_ids else 0
     if organization_ids:
         queued += announce_applications(organization_ids, trust_marks=trust_marks)
+    if switched_ids:
+        queued += announce_switches(switched_ids, trust_marks=trust_marks)
     queue.connection.set(SWEPT_AT, str(time.time()))
     return queued
 

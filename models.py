@@ -119,6 +119,14 @@ class OrganizationMembership(Base):
         Index(None, "user_id"),
         # The pages of a list of members, in the order in which they joined.
         Index(None, "organization_id", "id"),
+        # Whom a directory that was switched off suspended.
+        Index(
+            "ix_organization_memberships_suspended",
+            "organization_id",
+            "user_id",
+            sqlite_where=text("suspended_at IS NOT NULL"),
+            postgresql_where=text("suspended_at IS NOT NULL"),
+        ),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -131,6 +139,8 @@ class OrganizationMembership(Base):
     created_at: Mapped[int] = mapped_column(default=now_ms)
     updated_at: Mapped[int] = mapped_column(default=now_ms)
     deleted_at: Mapped[int | None]
+    # Since when it is ended only because the directory was switched off; it comes back with the directory.
+    suspended_at: Mapped[int | None]
 
     user: Mapped[User] = relationship()
     role: Mapped[Role] = relationship()
@@ -152,6 +162,16 @@ class EnterpriseConnection(Base):
     updated_at: Mapped[int] = mapped_column(default=now_ms)
 
 
+class EnterpriseConnectionDomain(Base):
+    """A domain of an enterprise connection, as a row, so that no two connections of the environment have the same."""
+
+    __tablename__ = "enterprise_connection_domains"
+    __table_args__ = (Index(None, "connection_id"),)
+
+    domain: Mapped[str] = mapped_column(primary_key=True)
+    connection_id: Mapped[str] = mapped_column(ForeignKey("enterprise_connections.id", ondelete="CASCADE"))
+
+
 # -- Credentials: only hashes are stored --------------------------------------
 
 
@@ -159,11 +179,22 @@ class ScimToken(Base):
     """A bearer token of an IdP. It alone decides the organization of a SCIM request."""
 
     __tablename__ = "scim_tokens"
-    __table_args__ = (Index(None, "organization_id", "created_at"),)
+    __table_args__ = (
+        Index(None, "organization_id", "created_at"),
+        # Of whose end nobody has been told yet.
+        Index(
+            "ix_scim_tokens_expiring",
+            "expires_at",
+            sqlite_where=text("revoked_at IS NULL AND replaced_by_id IS NULL AND expiring_told_at IS NULL"),
+            postgresql_where=text("revoked_at IS NULL AND replaced_by_id IS NULL AND expiring_told_at IS NULL"),
+        ),
+    )
 
     id: Mapped[str] = mapped_column(primary_key=True)
     organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"))
-    enterprise_connection_id: Mapped[str | None] = mapped_column(ForeignKey("enterprise_connections.id"))
+    enterprise_connection_id: Mapped[str | None] = mapped_column(
+        ForeignKey("enterprise_connections.id", ondelete="SET NULL")
+    )
     name: Mapped[str]
     prefix: Mapped[str] = mapped_column(String(16))
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
@@ -171,6 +202,9 @@ class ScimToken(Base):
     expires_at: Mapped[int | None]
     last_used_at: Mapped[int | None]
     revoked_at: Mapped[int | None]
+    # The token that it was rotated to, and when it was told that it soon expires.
+    replaced_by_id: Mapped[str | None]
+    expiring_told_at: Mapped[int | None]
 
 
 class SecretKey(Base):
@@ -262,6 +296,25 @@ class AdministrativeAct(Base):
 
 
 # -- The directory: what the IdP pushed ----------------------------------------
+
+
+class DirectorySwitch(Base):
+    """Whether an organization's directory is on, once somebody switched it; one that nobody ever switched is.
+
+    ``people`` says what became of its people when it was switched off (``keep``
+    or ``suspend``). ``work`` is ``suspend`` or ``restore`` while that is being
+    done, to ``done`` of ``total`` people so far.
+    """
+
+    __tablename__ = "directory_switches"
+
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
+    disabled_at: Mapped[int | None]
+    people: Mapped[str | None] = mapped_column(String(8))
+    work: Mapped[str | None] = mapped_column(String(8))
+    total: Mapped[int] = mapped_column(default=0)
+    done: Mapped[int] = mapped_column(default=0)
+    updated_at: Mapped[int] = mapped_column(default=now_ms)
 
 
 class AttributeMapping(Base):

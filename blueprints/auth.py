@@ -8,6 +8,7 @@ from sqlalchemy.exc import OperationalError
 from blueprints.errors import trace_id
 from clock import now_ms
 from database import db
+from directory.mappings import directory_is_off
 from errors import NotAllowed, NotAuthenticated, NotFound
 from organizations.audit import Actor
 from organizations.scim_tokens import TokenHolder, find_token_holder, needs_last_used, note_last_used
@@ -55,6 +56,7 @@ def require_token_holder() -> TokenHolder:
 
     :raises NotAuthenticated: When there is no token, or an unknown, revoked or
         expired one. Only somebody who once held a token learns that it expired.
+    :raises NotAllowed: When the organization switched its directory off.
     """
     holder: TokenHolder | None = g.get("token_holder")
     if holder is None:
@@ -67,6 +69,8 @@ def require_token_holder() -> TokenHolder:
         raise NotAuthenticated(
             "The SCIM token has expired. Issue a new one in Directory sync and paste it into the IdP."
         )
+    if holder.directory_disabled_at is not None:
+        raise directory_is_off()
     return holder
 
 

@@ -63,7 +63,8 @@ def apply_to_everybody(db: Database, organization_id: str, stopping: Callable[[]
     except Exception:
         log.exception("the attribute mapping of %s cannot be applied", organization_id)
         with db.unit_of_work() as session:
-            load_mapping(session, organization_id)  # locked before the application's row, as everywhere
+            # Locked before the application's row, as everywhere.
+            load_mapping(session, organization_id, while_off=True)
             failed = renew_application(session, organization_id, claimant)
             if failed is not None:
                 end_application(session, failed, FAILED, WENT_WRONG)
@@ -73,7 +74,7 @@ def apply_to_everybody(db: Database, organization_id: str, stopping: Callable[[]
 def _go_on(db: Database, organization_id: str, claimant: str, cursor: str | None, stopping: Callable[[], bool]) -> int:
     """Do what is left of an application that was claimed, and return how many people changed."""
     with db.unit_of_work() as session:
-        mapping = load_mapping(session, organization_id)
+        mapping = load_mapping(session, organization_id, while_off=True)
     # Should the mapping be replaced meanwhile, the claim is gone before anything is written.
     run = _Run(db, organization_id, claimant, mapping, cursor)
     while run.going and not stopping():
@@ -153,7 +154,8 @@ class _Run:
         """Write who changes, their events, and how far the application is, in one transaction."""
         with self.db.unit_of_work() as session:
             began = time.monotonic()
-            load_mapping(session, self.organization_id)  # held before the application's row, as a new mapping does
+            # Held before the application's row, as a new mapping does.
+            load_mapping(session, self.organization_id, while_off=True)
             application = renew_application(session, self.organization_id, self.claimant)
             if application is None:  # superseded, or taken over
                 self.going = False

@@ -10,15 +10,21 @@ from sqlalchemy.orm import Session
 from clock import now_ms
 from directory.mapping import Mapping, compile_mapping, compile_stored_mapping
 from directory.mapping_applications import begin_application, restart_failed_application
-from errors import VersionMismatch
-from models import AttributeMapping, Organization
+from errors import NotAllowed, VersionMismatch
+from models import AttributeMapping, DirectorySwitch, Organization
+
+DIRECTORY_IS_OFF = (
+    "This directory is switched off, so nothing is read or changed. Switch it on again in Directory sync; "
+    "then have the identity provider send everything again."
+)
 
 # A writer holds the organization's row lightly, so that who applies a new mapping can wait for those who go by the
 # former one. PUT itself does not: where the IdP never pauses it might wait for long.
 OVERRIDE_FOR_WRITERS = (
-    select(AttributeMapping.mapping)
+    select(AttributeMapping.mapping, DirectorySwitch.disabled_at, Organization.deleted_at)
     .select_from(Organization)
     .outerjoin(AttributeMapping, AttributeMapping.organization_id == Organization.id)
+    .outerjoin(DirectorySwitch, DirectorySwitch.organization_id == Organization.id)
     .where(Organization.id == bindparam("organization"))
     .with_for_update(read=True, key_share=True, of=Organization)
 )
@@ -35,13 +41,23 @@ def read_mapping(session: Session, organization_id: str) -> Mapping:
     return compile_stored_mapping(override.mapping if override else {})
 
 
-def load_mapping(session: Session, organization_id: str) -> Mapping:
+def load_mapping(session: Session, organization_id: str, *, while_off: bool = False) -> Mapping:
     """Return the effective mapping of an organization, for a transaction that writes by it.
 
     It stays the mapping until that transaction ends.
+
+    :param while_off: Whether the caller writes while the directory is switched off as well: it is not the IdP.
+    :raises NotAllowed: When the directory was switched off, or the organization deleted, since the caller was let in.
     """
-    override = session.scalar(OVERRIDE_FOR_WRITERS, {"organization": organization_id})
+    override, disabled_at, deleted_at = session.execute(OVERRIDE_FOR_WRITERS, {"organization": organization_id}).one()
+    if not while_off and (disabled_at, deleted_at) != (None, None):
+        raise directory_is_off()
     return compile_stored_mapping(override or {})
+
+
+def directory_is_off() -> NotAllowed:
+    """Return the refusal of an IdP whose organization switched the directory off."""
+    return NotAllowed(DIRECTORY_IS_OFF, code="directory_disabled")
 
 
 def await_former_mapping(session: Session, organization_id: str) -> None:

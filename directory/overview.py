@@ -52,12 +52,12 @@ class Overview:
 
 def get_overview(session: Session, organization_id: str, now: int) -> Overview:
     """Return the state of an organization's directory."""
-    active, inactive = _count_people(session, organization_id)
+    active, inactive = count_people(session, organization_id)
     usable, last_call_at = _tokens(session, organization_id, now)
     return Overview(
         active_people=active,
         inactive_people=inactive,
-        groups=_count_groups(session, organization_id),
+        groups=count_groups(session, organization_id),
         usable_tokens=usable,
         last_call_at=last_call_at,
         last_caller=_last_caller(session, organization_id),
@@ -66,7 +66,7 @@ def get_overview(session: Session, organization_id: str, now: int) -> Overview:
     )
 
 
-def _count_people(session: Session, organization_id: str) -> tuple[int, int]:
+def count_people(session: Session, organization_id: str) -> tuple[int, int]:
     """Return how many people are active and inactive; tombstones are neither."""
     counts: dict[bool, int] = {
         active: number
@@ -79,7 +79,8 @@ def _count_people(session: Session, organization_id: str) -> tuple[int, int]:
     return counts.get(True, 0), counts.get(False, 0)
 
 
-def _count_groups(session: Session, organization_id: str) -> int:
+def count_groups(session: Session, organization_id: str) -> int:
+    """Return how many groups the IdP pushed."""
     return session.scalar(select(func.count()).where(DirectoryGroup.organization_id == organization_id)) or 0
 
 

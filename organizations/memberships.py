@@ -16,7 +16,7 @@ from clock import now_ms
 from errors import Conflict, DomainError, InvalidInput
 from folding import fold
 from ids import new_id
-from models import DirectoryUser, OrganizationMembership, Role, User
+from models import DirectorySwitch, DirectoryUser, OrganizationMembership, Role, User
 from organizations.members import find_provisioning_manager, find_user_by_email, get_membership
 from organizations.representations import membership_object, user_object
 from organizations.roles import PROVISIONING_MANAGE, default_role, find_role
@@ -112,14 +112,17 @@ def _person_of(session: Session, new: NewMember) -> User:
 
 
 def _require_no_refusal(session: Session, organization_id: str, user: User) -> None:
-    """Return unless the organization's directory has the person, and says that the person is inactive."""
+    """Return unless the organization's directory says that the person is inactive; one switched off says nothing."""
     query = select(DirectoryUser.user_id).where(
         DirectoryUser.organization_id == organization_id,
         DirectoryUser.user_id == user.id,
         DirectoryUser.deleted_at.is_(None),
         ~DirectoryUser.active,
     )
-    if session.scalar(query) is not None:
+    is_off = select(DirectorySwitch.organization_id).where(
+        DirectorySwitch.organization_id == organization_id, DirectorySwitch.disabled_at.is_not(None)
+    )
+    if session.scalar(query.where(~is_off.exists())) is not None:
         raise Conflict(
             "The directory deactivated this person.",
             long_message="Activate or assign the person in the identity provider; the membership comes back with it.",
@@ -143,7 +146,8 @@ def _begun(session: Session, organization_id: str, user: User, role: Role) -> Or
     elif membership.deleted_at is None:
         raise Conflict("This person is a member already.", code="already_member", meta={"user_id": user.id})
     membership.role, membership.role_source = role, BY_HAND
-    membership.deleted_at, membership.updated_at = None, now
+    membership.deleted_at = membership.suspended_at = None
+    membership.updated_at = now
     return membership
 
 
@@ -189,6 +193,7 @@ def end_membership(
     membership = _held(session, organization_id, user_id)
     user, now = membership.user, now_ms()
     membership.deleted_at = membership.updated_at = now
+    membership.suspended_at = None
     end_sessions(session, organization_id, user_id)
     if not is_member_elsewhere(session, user_id, organization_id):
         user.active, user.deleted_at, user.updated_at = False, now, now
@@ -200,6 +205,24 @@ def end_membership(
     if was_last:
         record_events(session, organization_id, [lost_admin_event(organization_id, user)])
     return membership
+
+
+def delete_user(session: Session, user_id: str, *, force: bool = False) -> User:
+    """End every membership and session of a person, and so the person; a directory may bring them back as ever.
+
+    Somebody who is deleted already stays so.
+
+    :param force: Whether it may be the last one of an organization who may manage provisioning.
+    :raises NotFound: When there is no such user.
+    :raises Conflict: ``last_admin``.
+    """
+    user = lock_user(session, get_user(session, user_id).id)
+    active = (OrganizationMembership.user_id == user_id, OrganizationMembership.deleted_at.is_(None))
+    organizations = select(OrganizationMembership.organization_id).where(*active)
+    # Counters of events are locked in one order by all who need several.
+    for organization_id in sorted(session.scalars(organizations)):
+        end_membership(session, organization_id, user_id, force=force)
+    return user
 
 
 def _held(session: Session, organization_id: str, user_id: str) -> OrganizationMembership:
@@ -241,6 +264,11 @@ def _last_admin(user_id: str) -> Conflict:
     )
 
 
-def _record(session: Session, what: str, membership: OrganizationMembership, **more: Any) -> None:
+def membership_event(what: str, membership: OrganizationMembership, **more: Any) -> NewEvent:
+    """Return an event about a membership, yet to be recorded; ``what`` is ``created``, ``updated`` or ``deleted``."""
     data = membership_object(membership, seen_by=membership.organization_id)
-    record_events(session, membership.organization_id, [(f"organizationMembership.{what}", {**data, **more})])
+    return f"organizationMembership.{what}", {**data, **more}
+
+
+def _record(session: Session, what: str, membership: OrganizationMembership, **more: Any) -> None:
+    record_events(session, membership.organization_id, [membership_event(what, membership, **more)])

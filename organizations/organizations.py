@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from clock import now_ms
-from errors import DomainError, InvalidInput, NotFound
+from errors import InvalidInput, NotFound
 from folding import fold
 from ids import new_id
 from models import Organization, OrganizationMembership, User
@@ -17,9 +17,9 @@ from organizations.roles import ADMIN, get_role, seed_roles
 from organizations.scim_tokens import issue_scim_token
 from organizations.secret_keys import make_secret_key
 from organizations.sign_in import make_sign_in_link
+from organizations.users import SEARCHED_WORDS, mentions
+from organizations.validation import name_problems
 from webhooks.events import record_event
-
-NAME_LENGTH = 200
 
 
 @dataclass(frozen=True)
@@ -38,22 +38,31 @@ def make_organization(session: Session, name: str) -> Organization:
 
     :raises InvalidInput: When the name is empty or too long.
     """
-    if not name.strip() or len(name) > NAME_LENGTH:
-        raise InvalidInput(
-            [
-                DomainError(
-                    "The organization needs a name.",
-                    long_message=f"Give it a name of 1 to {NAME_LENGTH} characters.",
-                    code="invalid_value",
-                    meta={"param": "name"},
-                )
-            ]
-        )
+    _check_name(name)
     now = now_ms()
     organization = Organization(id=new_id("org"), name=name.strip(), created_at=now, updated_at=now)
     session.add(organization)
     session.flush()
     return organization
+
+
+def rename_organization(session: Session, organization_id: str, name: str) -> Organization:
+    """Give an organization another name.
+
+    :raises NotFound: When there is no such organization.
+    :raises InvalidInput: When the name is empty or too long.
+    """
+    _check_name(name)
+    organization = get_organization(session, organization_id)
+    organization.name, organization.updated_at = name.strip(), now_ms()
+    session.flush()
+    return organization
+
+
+def _check_name(name: str) -> None:
+    problems = name_problems("name", name, "The organization needs a name.")
+    if problems:
+        raise InvalidInput(problems)
 
 
 def get_organization(session: Session, organization_id: str) -> Organization:
@@ -68,9 +77,19 @@ def get_organization(session: Session, organization_id: str) -> Organization:
     return organization
 
 
-def list_organizations(session: Session, *, limit: int, after: str | None = None) -> Sequence[Organization]:
-    """Return one page of organizations, oldest first; ``after`` is the id of the last one of the page before."""
+def list_organizations(
+    session: Session, *, limit: int, after: str | None = None, only: str | None = None, words: str = ""
+) -> Sequence[Organization]:
+    """Return one page of organizations, oldest first; ``after`` is the id of the last one of the page before.
+
+    :param only: The one organization that may be shown.
+    :param words: Each of them is found in the name.
+    """
     query = select(Organization).where(Organization.deleted_at.is_(None)).order_by(Organization.id).limit(limit)
+    if only is not None:
+        query = query.where(Organization.id == only)
+    for word in words.split()[:SEARCHED_WORDS]:
+        query = query.where(mentions(word, (Organization.name,)))
     return session.scalars(query if after is None else query.where(Organization.id > after)).all()
 
 

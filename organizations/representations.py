@@ -8,7 +8,17 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from models import AdministrativeAct, AttributeMapping, Organization, OrganizationMembership, ScimToken, SecretKey, User
+from models import (
+    AdministrativeAct,
+    AttributeMapping,
+    EnterpriseConnection,
+    Organization,
+    OrganizationMembership,
+    Role,
+    ScimToken,
+    SecretKey,
+    User,
+)
 from webhooks.representations import Moment, ShownOnce
 
 JsonObject = dict[str, Any]
@@ -229,6 +239,36 @@ def scim_token_object(token: ScimToken) -> ScimTokenObject:
         "expires_at": token.expires_at,
         "last_used_at": token.last_used_at,
         "revoked_at": token.revoked_at,
+        "replaced_by_id": token.replaced_by_id,
+    }
+
+
+def role_object(role: Role) -> JsonObject:
+    """Return a role."""
+    return {
+        "id": role.id,
+        "object": "role",
+        "key": role.key,
+        "name": role.name,
+        "permissions": role.permissions,
+        "is_default": role.is_default,
+        "created_at": role.created_at,
+        "updated_at": role.updated_at,
+    }
+
+
+def enterprise_connection_object(connection: EnterpriseConnection) -> JsonObject:
+    """Return an enterprise connection."""
+    return {
+        "id": connection.id,
+        "object": "enterprise_connection",
+        "organization_id": connection.organization_id,
+        "protocol": connection.protocol,
+        "name": connection.name,
+        "domains": connection.domains,
+        "enabled": connection.enabled,
+        "created_at": connection.created_at,
+        "updated_at": connection.updated_at,
     }
 
 

@@ -23,9 +23,11 @@ DESCRIPTIONS = {
     "scimGroup.deleted": "The directory removed a group.",
     "scimToken.issued": "A SCIM token was issued for an identity provider.",
     "scimToken.revoked": "A SCIM token was revoked.",
+    "scimToken.expiring": "A SCIM token that was not rotated expires within 14 days; told once.",
     "organizationMembership.created": "Somebody became a member of an organization other than by its directory.",
     "organizationMembership.updated": "A member got another role other than by the directory.",
     "organizationMembership.deleted": "Somebody was removed from an organization other than by its directory.",
+    "organization.deleted": "An organization was deleted, with its memberships, directory, tokens and endpoints.",
     "organization.lastAdminRemoved": "The last member who could manage provisioning was removed, or lost the role.",
     "webhookEndpoint.disabled": "A webhook endpoint receives nothing more: by hand, gone (410), or failing for days.",
 }

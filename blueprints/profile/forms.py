@@ -8,7 +8,7 @@ from wtforms.fields import SelectChoice
 from wtforms.validators import ValidationError
 
 from clock import now_ms
-from organizations.scim_tokens import NAME_LENGTH
+from organizations.validation import NAME_LENGTH
 
 DAY_MS = 24 * 3600 * 1000
 

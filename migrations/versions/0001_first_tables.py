@@ -126,6 +126,35 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_enterprise_connections_organization_id"), "enterprise_connections", ["organization_id"])
     op.create_table(
+        "enterprise_connection_domains",
+        sa.Column("domain", sa.Text(), nullable=False),
+        sa.Column("connection_id", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["connection_id"],
+            ["enterprise_connections.id"],
+            name=op.f("fk_enterprise_connection_domains_connection_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("domain", name=op.f("pk_enterprise_connection_domains")),
+    )
+    op.create_index(
+        op.f("ix_enterprise_connection_domains_connection_id"), "enterprise_connection_domains", ["connection_id"]
+    )
+    op.create_table(
+        "directory_switches",
+        sa.Column("organization_id", sa.Text(), nullable=False),
+        sa.Column("disabled_at", sa.BigInteger(), nullable=True),
+        sa.Column("people", sa.String(length=8), nullable=True),
+        sa.Column("work", sa.String(length=8), nullable=True),
+        sa.Column("total", sa.BigInteger(), nullable=False),
+        sa.Column("done", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["organizations.id"], name=op.f("fk_directory_switches_organization_id")
+        ),
+        sa.PrimaryKeyConstraint("organization_id", name=op.f("pk_directory_switches")),
+    )
+    op.create_table(
         "events",
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("organization_id", sa.Text(), nullable=True),
@@ -344,6 +373,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("updated_at", sa.BigInteger(), nullable=False),
         sa.Column("deleted_at", sa.BigInteger(), nullable=True),
+        sa.Column("suspended_at", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(
             ["organization_id"], ["organizations.id"], name=op.f("fk_organization_memberships_organization_id")
         ),
@@ -358,6 +388,13 @@ def upgrade() -> None:
         op.f("ix_organization_memberships_organization_id_id"), "organization_memberships", ["organization_id", "id"]
     )
     op.create_index(op.f("ix_organization_memberships_user_id"), "organization_memberships", ["user_id"])
+    op.create_index(
+        "ix_organization_memberships_suspended",
+        "organization_memberships",
+        ["organization_id", "user_id"],
+        sqlite_where=sa.text("suspended_at IS NOT NULL"),
+        postgresql_where=sa.text("suspended_at IS NOT NULL"),
+    )
     op.create_table(
         "scim_tokens",
         sa.Column("id", sa.Text(), nullable=False),
@@ -370,16 +407,26 @@ def upgrade() -> None:
         sa.Column("expires_at", sa.BigInteger(), nullable=True),
         sa.Column("last_used_at", sa.BigInteger(), nullable=True),
         sa.Column("revoked_at", sa.BigInteger(), nullable=True),
+        sa.Column("replaced_by_id", sa.Text(), nullable=True),
+        sa.Column("expiring_told_at", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(
             ["enterprise_connection_id"],
             ["enterprise_connections.id"],
             name=op.f("fk_scim_tokens_enterprise_connection_id"),
+            ondelete="SET NULL",
         ),
         sa.ForeignKeyConstraint(["organization_id"], ["organizations.id"], name=op.f("fk_scim_tokens_organization_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_scim_tokens")),
         sa.UniqueConstraint("token_hash", name=op.f("uq_scim_tokens_token_hash")),
     )
     op.create_index(op.f("ix_scim_tokens_organization_id_created_at"), "scim_tokens", ["organization_id", "created_at"])
+    op.create_index(
+        "ix_scim_tokens_expiring",
+        "scim_tokens",
+        ["expires_at"],
+        sqlite_where=sa.text("revoked_at IS NULL AND replaced_by_id IS NULL AND expiring_told_at IS NULL"),
+        postgresql_where=sa.text("revoked_at IS NULL AND replaced_by_id IS NULL AND expiring_told_at IS NULL"),
+    )
     op.create_table(
         "sessions",
         sa.Column("id", sa.Text(), nullable=False),
@@ -526,6 +573,8 @@ def downgrade() -> None:
     op.drop_table("scim_attribute_mappings")
     op.drop_table("mapping_applications")
     op.drop_table("events")
+    op.drop_table("directory_switches")
+    op.drop_table("enterprise_connection_domains")
     op.drop_table("enterprise_connections")
     op.drop_table("directory_groups")
     op.drop_table("directory_activities")
