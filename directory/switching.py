@@ -10,10 +10,12 @@ another one.
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Annotated, Literal
 
+from pydantic import Field
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
+from typing_extensions import TypedDict
 
 from clock import now_ms
 from database import Database
@@ -29,6 +31,7 @@ from organizations.members import find_provisioning_manager
 from organizations.memberships import lost_admin_event, membership_event
 from organizations.roles import PROVISIONING_MANAGE, role_ids_with
 from webhooks.events import NewEvent, record_events
+from webhooks.representations import Moment
 
 KEEP, SUSPEND, RESTORE = "keep", "suspend", "restore"
 # People of one transaction.
@@ -259,7 +262,30 @@ def _forget_suspension(session: Session, organization_id: str, user_ids: Sequenc
 # -- Telling ------------------------------------------------------------------------
 
 
-def directory_object(session: Session, organization_id: str) -> dict[str, Any]:
+class DirectoryWorkObject(TypedDict):
+    """What is being done to the people of a directory."""
+
+    kind: Annotated[str, Field(json_schema_extra={"enum": [SUSPEND, RESTORE]})]
+    done: int
+    total: int
+
+
+class ScimDirectoryObject(TypedDict):
+    """The directory of an organization: all that its identity provider pushes."""
+
+    object: Literal["scim_directory"]
+    organization_id: str
+    state: Annotated[str, Field(json_schema_extra={"enum": ["enabled", "disabled"]})]
+    disabled_at: Moment | None
+    people: Annotated[str | None, Field(description="What became of them: `keep` or `suspend`; null while it is on.")]
+    work: Annotated[DirectoryWorkObject | None, Field(description="Null when nothing is left to do.")]
+    active_users: int
+    inactive_users: int
+    suspended_users: Annotated[int, Field(description="Of the active ones; they are members again when it is on.")]
+    groups: int
+
+
+def directory_object(session: Session, organization_id: str) -> ScimDirectoryObject:
     """Return the state of a directory as the JSON API shows it, with counts of what is in it."""
     switch = find_switch(session, organization_id)
     active, inactive = count_people(session, organization_id)
@@ -279,8 +305,7 @@ def directory_object(session: Session, organization_id: str) -> dict[str, Any]:
     }
 
 
-def _work_object(switch: DirectorySwitch | None) -> dict[str, Any] | None:
-    """Return what is still being done to the people, and how far it is."""
+def _work_object(switch: DirectorySwitch | None) -> DirectoryWorkObject | None:
     if switch is None or switch.work is None:
         return None
     return {"kind": switch.work, "done": switch.done, "total": switch.total}

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from unicodedata import normalize
 
-from sqlalchemy import ColumnElement, Select, case, func, select
+from sqlalchemy import ColumnElement, Select, case, func, or_, select
 from sqlalchemy.orm import Session, joinedload
 
 from errors import NotFound
 from models import DirectoryUser, OrganizationMembership, Role, User
 from organizations.roles import PROVISIONING_MANAGE, role_ids_with
-from organizations.users import mentions
 
 SEARCHED_WORDS = 5
 
@@ -179,4 +179,11 @@ def _names(organization_id: str) -> tuple[ColumnElement[str | None], ...]:
 
 def _mentions(word: str, organization_id: str) -> ColumnElement[bool]:
     """Return the condition that a name, address or user name contains a word, whatever its case."""
-    return mentions(word, (*_names(organization_id), User.email_address, DirectoryUser.user_name))
+    fields = (*_names(organization_id), User.email_address, DirectoryUser.user_name)
+    text: ColumnElement[str] = func.coalesce(fields[0], "")
+    for field in fields[1:]:
+        text = text + " " + func.coalesce(field, "")
+    composed = normalize("NFC", word)
+    # SQLite ignores the case of ASCII letters only, so other letters are looked for in each of their usual forms.
+    forms = {composed} if composed.isascii() else {composed, composed.lower(), composed.upper(), composed.title()}
+    return or_(*(text.icontains(form, autoescape=True) for form in sorted(forms)))

@@ -5,8 +5,14 @@ from sqlalchemy.orm import Session
 from typing_extensions import TypedDict
 
 from blueprints.management.operations import audit, operation, own_organization
-from blueprints.management.requests import Body, Page, PageQuery, page
-from organizations.organizations import get_organization, list_organizations, make_organization
+from blueprints.management.requests import Body, Page, PageQuery, Words, page
+from organizations.deletion import delete_organization
+from organizations.organizations import (
+    get_organization,
+    list_organizations,
+    make_organization,
+    rename_organization,
+)
 from organizations.representations import OrganizationObject, organization_object
 
 
@@ -22,14 +28,24 @@ class ScimEndpointObject(TypedDict):
     endpoint_url: str
 
 
+class OrganizationQuery(PageQuery):
+    """Which organizations are wanted."""
+
+    q: Words = ""
+
+
+class OrganizationChange(Body):
+    """What to change of an organization."""
+
+    name: str
+
+
 @operation("list_organizations", "GET", "/organizations", tag="Organizations")
-def list_all(session: Session, query: PageQuery) -> Page[OrganizationObject]:
+def list_all(session: Session, query: OrganizationQuery) -> Page[OrganizationObject]:
     """List the organizations that this secret key opens, oldest first."""
-    own = own_organization()
-    if own is not None:
-        found = [get_organization(session, own)]
-    else:
-        found = [*list_organizations(session, limit=query.limit + 1, after=query.cursor)]
+    found = list_organizations(
+        session, limit=query.limit + 1, after=query.cursor, only=own_organization(), words=query.q
+    )
     return page(found, query.limit, organization_object, lambda item: item.id)
 
 
@@ -45,6 +61,34 @@ def create(session: Session, body: NewOrganization) -> OrganizationObject:
 def read(session: Session, organization_id: str) -> OrganizationObject:
     """Return one organization."""
     return organization_object(get_organization(session, organization_id))
+
+
+@operation("change_organization", "PATCH", "/organizations/<organization_id>", tag="Organizations")
+def change(session: Session, organization_id: str, body: OrganizationChange) -> OrganizationObject:
+    """Give an organization another name."""
+    former = get_organization(session, organization_id).name
+    shown = organization_object(rename_organization(session, organization_id, body.name))
+    audit(session, "organization.changed", shown, former_name=former)
+    return shown
+
+
+@operation(
+    "delete_organization",
+    "DELETE",
+    "/organizations/<organization_id>",
+    tag="Organizations",
+    status=204,
+    for_environment=True,
+)
+def delete(session: Session, organization_id: str) -> None:
+    """Delete an organization. It takes a secret key of the whole environment, and cannot be undone.
+
+    Its memberships, directory, connections, webhook endpoints, tokens, keys,
+    links and sessions end; people who are in no other organization are
+    deleted. `organization.deleted` tells of it, once.
+    """
+    shown = organization_object(delete_organization(session, organization_id))
+    audit(session, "organization.deleted", shown)
 
 
 @operation("read_scim_endpoint", "GET", "/organizations/<organization_id>/scim/endpoint", tag="Directory")

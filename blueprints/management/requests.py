@@ -44,6 +44,12 @@ def _whole_number(value: Any) -> Any:
     return value
 
 
+def _yes_or_no(value: Any) -> Any:
+    if isinstance(value, str) and value not in ("true", "false"):
+        raise ValueError("must be true or false")
+    return value
+
+
 def _decode_cursor(raw: str | None) -> str | None:
     if not raw:
         return None
@@ -60,6 +66,12 @@ def _decode_cursor(raw: str | None) -> str | None:
 Milliseconds = Annotated[int, Field(ge=0, lt=2**53, description="In Unix milliseconds.")]
 # The same in a query.
 Since = Annotated[int, Field(ge=0, lt=2**53), BeforeValidator(_whole_number)]
+
+
+# In a query.
+YesOrNo = Annotated[bool, BeforeValidator(_yes_or_no)]
+Words = Annotated[str, Field(max_length=200, description="Words, each of which is found in a name or an address.")]
+Force = Annotated[YesOrNo, Field(description="Do it also if nobody is left who can manage provisioning.")]
 
 
 Limit = Annotated[

@@ -13,7 +13,15 @@ from organizations.representations import (
     issued_scim_token_object,
     scim_token_object,
 )
-from organizations.scim_tokens import get_scim_token, issue_scim_token, list_scim_tokens, revoke_scim_token
+from organizations.scim_tokens import (
+    LONGEST_OVERLAP_SECONDS,
+    get_scim_token,
+    issue_scim_token,
+    lifetime_from_now,
+    list_scim_tokens,
+    revoke_scim_token,
+    rotate_scim_token,
+)
 
 TOKENS = "/organizations/<organization_id>/scim/tokens"
 
@@ -24,6 +32,18 @@ class NewToken(Body):
     name: Annotated[str, Field(examples=["Okta — Production"])]
     enterprise_connection_id: str | None = None
     expires_at: Milliseconds | None = None
+
+
+class Rotation(Body):
+    """How to replace a token."""
+
+    overlap_seconds: Annotated[
+        int, Field(ge=0, le=LONGEST_OVERLAP_SECONDS, description="For how long the old token works on; 0 revokes it.")
+    ] = 24 * 3600
+    expires_at: Annotated[
+        Milliseconds | None,
+        Field(description="Of the new token; null for never. Without it, it lives as long as the old one was to."),
+    ] = None
 
 
 @operation("list_scim_tokens", "GET", TOKENS, tag="SCIM tokens")
@@ -51,6 +71,30 @@ def issue(session: Session, organization_id: str, body: NewToken) -> IssuedScimT
 def read(session: Session, organization_id: str, token_id: str) -> ScimTokenObject:
     """Return one token."""
     return scim_token_object(get_scim_token(session, organization_id, token_id))
+
+
+@operation(
+    "rotate_scim_token",
+    "POST",
+    f"{TOKENS}/<token_id>/rotate",
+    tag="SCIM tokens",
+    status=201,
+    errors={409: "The token has ended, or was rotated already."},
+)
+def rotate(session: Session, organization_id: str, token_id: str, body: Rotation) -> IssuedScimTokenObject:
+    """Issue a token in the place of this one, which expires when the overlap is over.
+
+    This answer is the only one that holds the plaintext of the new token.
+    """
+    expires_at = body.expires_at
+    if "expires_at" not in body.model_fields_set:
+        expires_at = lifetime_from_now(get_scim_token(session, organization_id, token_id))
+    token, plaintext = rotate_scim_token(
+        session, organization_id, token_id, overlap_seconds=body.overlap_seconds, expires_at=expires_at
+    )
+    shown = scim_token_object(token)
+    audit(session, "scim_token.rotated", shown, prefix=token.prefix, replaces=token_id)
+    return issued_scim_token_object(token, plaintext)
 
 
 @operation("revoke_scim_token", "POST", f"{TOKENS}/<token_id>/revoke", tag="SCIM tokens")
