@@ -2,6 +2,9 @@
 
 from ulid import ULID
 
+# What an identifier can hold of time: until the year 10889.
+LAST_MOMENT = 2**48 - 1
+
 
 def new_id(prefix: str) -> str:
     """Return a new identifier, such as ``user_01JD…`` (26 Crockford base32 characters after the prefix)."""
@@ -9,8 +12,8 @@ def new_id(prefix: str) -> str:
 
 
 def first_id(prefix: str, moment: int) -> str:
-    """Return the smallest identifier that can be made at a moment, in Unix milliseconds."""
-    return f"{prefix}_{ULID(moment.to_bytes(6, 'big') + bytes(10))}"
+    """Return the smallest identifier that can be made at a moment, in Unix milliseconds; the last ones never come."""
+    return f"{prefix}_{ULID(min(moment, LAST_MOMENT).to_bytes(6, 'big') + bytes(10))}"
 
 
 def time_of(identifier: str) -> int | None:

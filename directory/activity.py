@@ -1,16 +1,17 @@
 """The activity log: what the IdP asked for, what became of it, and what its admin should know."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import Field
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 from typing_extensions import TypedDict
 
 from clock import now_ms
 from directory.directories import Directory
-from ids import new_id
+from ids import first_id, new_id
 from models import DirectoryActivity
 from webhooks.representations import Moment
 
@@ -61,11 +62,51 @@ def record_activity(
     )
 
 
+@dataclass(frozen=True)
+class ActivityFilter:
+    """Which requests are wanted; what is None is not asked for. Moments are in Unix milliseconds.
+
+    ``status_class`` is 2 for those that succeeded, 4 for those refused, 5 for those that failed. ``about`` is the id of
+    a person or group whom the address names.
+    """
+
+    status_class: int | None = None
+    method: str | None = None
+    about: str | None = None
+    token_id: str | None = None
+    since: int | None = None
+    until: int | None = None
+
+    def conditions(self) -> Iterator[ColumnElement[bool]]:
+        """Yield what must hold of a request."""
+        request = DirectoryActivity
+        if self.status_class is not None:
+            yield request.status.between(self.status_class * 100, self.status_class * 100 + 99)
+        if self.method is not None:
+            yield request.method == self.method
+        if self.about is not None:
+            yield request.path.contains(f"/{self.about}", autoescape=True)
+        if self.token_id is not None:
+            yield request.token_id == self.token_id
+        if self.since is not None:
+            yield request.id >= first_id("req", self.since)
+        if self.until is not None:
+            yield request.id < first_id("req", self.until)
+
+
+EVERYTHING = ActivityFilter()
+
+
 def list_activity(
-    session: Session, organization_id: str, *, limit: int, before: str | None = None
+    session: Session,
+    organization_id: str,
+    wanted: ActivityFilter = EVERYTHING,
+    *,
+    limit: int,
+    before: str | None = None,
 ) -> Sequence[DirectoryActivity]:
     """Return one page of the log, the latest first; ``before`` is the id of the last one of the page before."""
-    query = select(DirectoryActivity).where(DirectoryActivity.organization_id == organization_id)
+    query = select(DirectoryActivity).where(DirectoryActivity.organization_id == organization_id, *wanted.conditions())
     if before is not None:
         query = query.where(DirectoryActivity.id < before)
     return session.scalars(query.order_by(DirectoryActivity.id.desc()).limit(limit)).all()
