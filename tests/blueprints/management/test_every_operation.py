@@ -22,6 +22,8 @@ from tests import okta
 from tests.conftest import Tenant
 
 PARAMETER = re.compile(r"\{(\w+)\}")
+# Roles are the same in every organization, so a key of any reads them.
+SHARED = {"read_role"}
 PROTECTED = [declared for declared in OPERATIONS.values() if not declared.public]
 
 
@@ -179,9 +181,9 @@ def test_a_key_of_another_organization_finds_nothing(app: Flask, caller: Caller,
     tried = 0
     for declared in PROTECTED:
         answer = caller.call(declared.id, headers)
-        if declared.for_environment:
+        if declared.for_environment and "<organization_id>" not in declared.path:
             assert_refusal(answer, 403, "secret_key_scope")
-        elif "<" in declared.path:
+        elif "<" in declared.path and declared.id not in SHARED:
             assert_refusal(answer, 404)
             tried += 1
         for value in (acme.organization_id, acme.admin_id, caller.user_id):
