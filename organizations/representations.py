@@ -77,6 +77,33 @@ class OrganizationMembershipObject(TypedDict):
     deleted_at: Moment | None
 
 
+class RoleObject(TypedDict):
+    """A named set of permissions, the same in every organization of the environment."""
+
+    id: str
+    object: Literal["role"]
+    key: Annotated[str, Field(description="Such as `org:member`.")]
+    name: str
+    permissions: list[str]
+    is_default: Annotated[bool, Field(description="The role of people for whom nothing else is decided.")]
+    created_at: Moment
+    updated_at: Moment
+
+
+class EnterpriseConnectionObject(TypedDict):
+    """The SSO application that SCIM is layered on."""
+
+    id: str
+    object: Literal["enterprise_connection"]
+    organization_id: str
+    protocol: Annotated[str, Field(json_schema_extra={"enum": ["saml", "oidc"]})]
+    name: str
+    domains: list[str]
+    enabled: bool
+    created_at: Moment
+    updated_at: Moment
+
+
 class ScimTokenObject(TypedDict):
     """A bearer token of an identity provider. It alone decides the organization of a SCIM request."""
 
@@ -90,6 +117,7 @@ class ScimTokenObject(TypedDict):
     expires_at: Moment | None
     last_used_at: Annotated[int | None, Field(description="In Unix milliseconds, true to the minute.")]
     revoked_at: Moment | None
+    replaced_by_id: Annotated[str | None, Field(description="The token that it was rotated to.")]
 
 
 class IssuedScimTokenObject(ScimTokenObject):
@@ -243,7 +271,7 @@ def scim_token_object(token: ScimToken) -> ScimTokenObject:
     }
 
 
-def role_object(role: Role) -> JsonObject:
+def role_object(role: Role) -> RoleObject:
     """Return a role."""
     return {
         "id": role.id,
@@ -257,7 +285,7 @@ def role_object(role: Role) -> JsonObject:
     }
 
 
-def enterprise_connection_object(connection: EnterpriseConnection) -> JsonObject:
+def enterprise_connection_object(connection: EnterpriseConnection) -> EnterpriseConnectionObject:
     """Return an enterprise connection."""
     return {
         "id": connection.id,
