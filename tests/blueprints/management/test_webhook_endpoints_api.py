@@ -149,6 +149,8 @@ def test_a_disabled_endpoint_is_neither_tried_out_nor_replayed_to(acme: Tenant) 
         answer = acme.api("POST", path)
         assert answer.status_code == 409
         assert answer.json["errors"][0]["code"] == "webhook_endpoint_disabled"
+    refused = acme.api("POST", f"/webhook-endpoints/{created['id']}/replay", {"since": 0})
+    assert (refused.status_code, refused.json["errors"][0]["code"]) == (409, "webhook_endpoint_disabled")
 
 
 # -- Lists --------------------------------------------------------------------------
