@@ -19,6 +19,7 @@ from blueprints.limits import limiter
 from blueprints.management import docs
 from config import Settings
 from database import db
+from organizations.sessions import MINUTE_MS, SessionLimits
 from webhooks.outbound import OutboundPolicy
 from webhooks.secrets import SecretBox
 
@@ -54,6 +55,11 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions["queue"] = Queue("webhooks", connection=app.extensions["redis"])
     app.extensions["secret_box"] = SecretBox(settings.secret_key, settings.secret_key_fallbacks)
     app.extensions["outbound_policy"] = OutboundPolicy(settings.webhook_allow_http, settings.webhook_allowed_networks)
+    app.extensions["session_limits"] = SessionLimits(
+        lifetime_ms=settings.session_hours * 3600 * 1000,
+        idle_ms=settings.session_idle_minutes * MINUTE_MS,
+        fresh_ms=settings.fresh_proof_minutes * MINUTE_MS,
+    )
     app.extensions["last_swept_at"] = jobs.last_swept_at
     db.after_commit = jobs.announce_due_work
 

@@ -30,6 +30,7 @@ from organizations.organizations import (
     list_organizations,
 )
 from organizations.secret_keys import Scope, list_secret_keys, make_secret_key, revoke_secret_key
+from organizations.setup_links import DAY_SECONDS, make_setup_link
 from organizations.sign_in import make_sign_in_link
 from serving import (
     CannotServe,
@@ -56,6 +57,7 @@ def init_app(app: Flask) -> None:
     for command in (
         bootstrap_command,
         sign_in_link_command,
+        setup_link_command,
         rotate_secrets_command,
         after_restore_command,
         listen_command,
@@ -187,6 +189,29 @@ def sign_in_link_command(*, organization_id: str | None, user_id: str | None, em
             details={"user_id": who},
         )
     click.echo(_sign_in_url(token))
+
+
+@click.command("setup-link")
+@click.option("--organization", "organization_id", metavar="ORG_ID", help="Needed when there are several.")
+@click.option("--name", default="IT admin", show_default=True, metavar="NAME", help="Who will open it.")
+@click.option("--days", type=click.IntRange(1, 30), default=7, show_default=True, help="How long it works.")
+@with_appcontext
+def setup_link_command(*, organization_id: str | None, name: str, days: int) -> None:
+    """Print a link that opens Directory sync of one organization to its IT admin, who need not be a member."""
+    with told_in_one_line(), db.unit_of_work() as session:
+        organization_id = organization_id or _only_organization(session)
+        get_organization(session, organization_id)
+        link, token = make_setup_link(session, organization_id, name, lifetime_seconds=days * DAY_SECONDS)
+        record_act(
+            session,
+            Actor("command", None, "setup-link"),
+            "setup_link.created",
+            organization_id=organization_id,
+            target_type="setup_link",
+            target_id=link.id,
+            details={"name": link.name, "expires_at": link.expires_at},
+        )
+    click.echo(f"{_public_url()}/setup/{token}")
 
 
 def _only_organization(session: Session) -> str:

@@ -62,6 +62,9 @@ class Settings:
     failed_auth_rate_limit: str
     webhook_allow_http: bool
     webhook_allowed_networks: tuple[Network, ...]
+    session_hours: int
+    session_idle_minutes: int
+    fresh_proof_minutes: int
     sweep_seconds: float
     log_level: str
     log_format: str
@@ -117,6 +120,9 @@ class Settings:
             failed_auth_rate_limit=env.get("FAILED_AUTH_RATE_LIMIT", "300 per minute", _rate),
             webhook_allow_http=env.get("WEBHOOK_ALLOW_HTTP", "0", _flag),
             webhook_allowed_networks=env.get("WEBHOOK_ALLOWED_NETWORKS", "", _networks),
+            session_hours=env.get("SESSION_HOURS", "12", _from_one_to(24 * 30)),
+            session_idle_minutes=env.get("SESSION_IDLE_MINUTES", "120", _from_one_to(60 * 24 * 30)),
+            fresh_proof_minutes=env.get("FRESH_PROOF_MINUTES", "30", _from_one_to(60 * 24 * 30)),
             sweep_seconds=env.get("SWEEP_SECONDS", "5", _positive_seconds),
             log_level=env.get("LOG_LEVEL", "warning", _one_of("debug", "info", "warning", "error")),
             log_format=env.get("LOG_FORMAT", "text", _one_of("text", "json")),
@@ -247,6 +253,15 @@ def _at_least_one(value: str) -> int:
     if not value.isascii() or not value.isdigit() or int(value) < 1:
         raise ValueError(f"{value!r} is no whole number. Give 1 or more.")
     return int(value)
+
+
+def _from_one_to(highest: int) -> Callable[[str], int]:
+    def read(value: str) -> int:
+        if not value.isascii() or not value.isdigit() or len(value) > 9 or not 1 <= int(value) <= highest:
+            raise ValueError(f"{value!r} is no whole number from 1 to {highest}.")
+        return int(value)
+
+    return read
 
 
 def _proxies(value: str) -> int:

@@ -11,6 +11,7 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     Boolean,
+    CheckConstraint,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
@@ -246,30 +247,77 @@ class IdempotentAnswer(Base):
 
 
 class SignInLink(Base):
-    """A link that signs a member in once."""
+    """A link that signs a member in once.
+
+    ``organization_bound`` marks one that somebody made who can speak for this organization alone: it proves nothing
+    about the person elsewhere.
+    """
 
     __tablename__ = "sign_in_links"
-    __table_args__ = (Index(None, "expires_at"),)
+    __table_args__ = (Index(None, "organization_id", "id"), Index(None, "expires_at"))
 
     id: Mapped[str] = mapped_column(primary_key=True)
     organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"))
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    organization_bound: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[int] = mapped_column(default=now_ms)
     expires_at: Mapped[int]
     used_at: Mapped[int | None]
+    revoked_at: Mapped[int | None]
 
 
-class Session(Base):
-    """A signed-in browser, for one user in one organization."""
+class SetupLink(Base):
+    """A link that opens Directory sync of one organization to somebody who is no member, until it ends."""
 
-    __tablename__ = "sessions"
-    __table_args__ = (Index(None, "organization_id", "user_id"), Index(None, "expires_at"))
+    __tablename__ = "setup_links"
+    __table_args__ = (Index(None, "organization_id", "id"),)
 
     id: Mapped[str] = mapped_column(primary_key=True)
     organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"))
-    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    name: Mapped[str]
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    created_at: Mapped[int] = mapped_column(default=now_ms)
+    expires_at: Mapped[int]
+    last_used_at: Mapped[int | None]
+    revoked_at: Mapped[int | None]
+
+
+class Password(Base):
+    """A person's password, hashed. ``organization_id`` is the only organization that it opens, or null for all."""
+
+    __tablename__ = "passwords"
+
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), primary_key=True)
+    password_hash: Mapped[str]
+    organization_id: Mapped[str | None] = mapped_column(ForeignKey("organizations.id"))
+    set_at: Mapped[int] = mapped_column(default=now_ms)
+
+
+class Session(Base):
+    """A signed-in browser in one organization: of a user who is a member, or of whoever opened a setup link.
+
+    ``proven_at`` is when whoever uses it last proved who that is, ``proven_by`` how: ``sign_in_link``,
+    ``setup_link`` or ``password``. ``organization_bound`` as in ``SignInLink``.
+    """
+
+    __tablename__ = "sessions"
+    __table_args__ = (
+        CheckConstraint("(user_id IS NULL) <> (setup_link_id IS NULL)", name="ck_sessions_holder"),
+        Index(None, "organization_id", "user_id"),
+        Index(None, "user_id"),
+        Index(None, "expires_at"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"))
+    user_id: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
+    setup_link_id: Mapped[str | None] = mapped_column(ForeignKey("setup_links.id"))
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    proven_by: Mapped[str] = mapped_column(String(16))
+    proven_at: Mapped[int] = mapped_column(default=now_ms)
+    organization_bound: Mapped[bool] = mapped_column(default=False)
+    user_agent: Mapped[str | None]
     created_at: Mapped[int] = mapped_column(default=now_ms)
     last_seen_at: Mapped[int] = mapped_column(default=now_ms)
     expires_at: Mapped[int]

@@ -3,7 +3,7 @@
 from flask import Blueprint
 from flask_wtf.csrf import CSRFError
 
-from blueprints.profile import access, directory_sync, headers, members, sign_in, words
+from blueprints.profile import access, directory_sync, headers, members, proof, setup_links, sign_in, words
 
 bp = Blueprint("profile", __name__)
 
@@ -14,5 +14,7 @@ bp.register_error_handler(CSRFError, sign_in.form_not_checked)
 words.add_filters(bp)
 
 bp.register_blueprint(sign_in.bp)
+bp.register_blueprint(proof.bp)
 bp.register_blueprint(members.bp)
 bp.register_blueprint(directory_sync.bp)
+bp.register_blueprint(setup_links.bp)

@@ -41,14 +41,14 @@ def show_overview() -> str:
 
 
 @bp.get("/tokens/new")
-@needs(PROVISIONING_MANAGE)
+@needs(PROVISIONING_MANAGE, fresh=True)
 def new_token() -> str:
     """Ask for the label of a new token."""
     return render_template("profile/token_new.html", form=IssueTokenForm(nonce=new_nonce()))
 
 
 @bp.post("/tokens/new")
-@needs(PROVISIONING_MANAGE)
+@needs(PROVISIONING_MANAGE, fresh=True)
 def issue_token() -> str | tuple[str, int]:
     """Issue a token, and show its plaintext in this answer and never again.
 

@@ -6,7 +6,7 @@ import secrets
 from flask import current_app
 from redis import RedisError
 
-from organizations.sign_in import SESSION_LIFETIME_MS
+from blueprints.profile.access import session_limits
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,9 @@ def claim_nonce(session_id: str, nonce: str) -> bool:
     """
     try:
         return bool(
-            current_app.extensions["redis"].set(f"form:{session_id}:{nonce[:64]}", 1, nx=True, px=SESSION_LIFETIME_MS)
+            current_app.extensions["redis"].set(
+                f"form:{session_id}:{nonce[:64]}", 1, nx=True, px=session_limits().lifetime_ms
+            )
         )
     except RedisError as error:
         log.warning("a form could not be checked for being sent twice: %s", error)

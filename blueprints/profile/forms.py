@@ -8,6 +8,8 @@ from wtforms.fields import SelectChoice
 from wtforms.validators import ValidationError
 
 from clock import now_ms
+from organizations.setup_links import DAY_SECONDS, DEFAULT_LIFETIME_SECONDS, MAX_LIFETIME_SECONDS
+from organizations.setup_links import NAME_LENGTH as SETUP_LINK_NAME_LENGTH
 from organizations.validation import NAME_LENGTH
 
 DAY_MS = 24 * 3600 * 1000
@@ -44,6 +46,34 @@ class IssueTokenForm(FlaskForm):
         """Return the chosen end in Unix milliseconds, or None for a token without one."""
         days = self.lifetime.data
         return now_ms() + int(days) * DAY_MS if days else None
+
+
+class SetupLinkForm(FlaskForm):
+    """The form that makes a setup link."""
+
+    name = StringField(
+        "Who is it for?",
+        description="A name by which you will know the link, such as “Kim from IT”. Kim sees it too.",
+        filters=[printable],
+    )
+    lifetime = SelectField(
+        "Works for",
+        description="Until then it can be opened in any number of browsers. You can revoke it at any time.",
+        choices=[
+            SelectChoice(str(DAY_SECONDS), "One day"),
+            SelectChoice(str(DEFAULT_LIFETIME_SECONDS), "7 days"),
+            SelectChoice(str(MAX_LIFETIME_SECONDS), "30 days"),
+        ],
+        default=str(DEFAULT_LIFETIME_SECONDS),
+    )
+    nonce = HiddenField()
+
+    def validate_name(self, field: StringField) -> None:
+        """Check the name as the domain will, in the words of this form."""
+        if not field.data:
+            raise ValidationError("Say who the link is for.")
+        if len(field.data) > SETUP_LINK_NAME_LENGTH:
+            raise ValidationError(f"The name must be {SETUP_LINK_NAME_LENGTH} characters or fewer.")
 
 
 class ConfirmForm(FlaskForm):

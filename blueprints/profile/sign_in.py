@@ -1,17 +1,27 @@
-"""Signing in by a one-time link, and signing out."""
+"""Signing in by a one-time link or a setup link, and signing out."""
 
-from flask import Blueprint, flash, g, redirect, render_template, session, url_for
+from flask import Blueprint, flash, g, redirect, render_template, request, session, url_for
 from flask_wtf.csrf import CSRFError
 from werkzeug.wrappers import Response
 
-from blueprints.profile.access import RETURN_TO, SESSION_TOKEN, needs, open_sections, open_to_all, signed_in
+from blueprints.profile.access import (
+    SESSION_TOKEN,
+    address_to_return_to,
+    needs,
+    open_sections,
+    open_to_all,
+    session_limits,
+    signed_in,
+)
 from blueprints.profile.forms import ConfirmForm
 from database import db
 from errors import NotAuthenticated
 from organizations.organizations import get_organization
+from organizations.sessions import MEMBER, SETUP_LINK, end_session
+from organizations.setup_links import find_setup_link
+from organizations.setup_links import open_setup_link as use_setup_link
 from organizations.sign_in import find_sign_in_link
 from organizations.sign_in import sign_in as use_link
-from organizations.sign_in import sign_out as end_session
 
 bp = Blueprint("sign_in", __name__)
 
@@ -51,15 +61,51 @@ def sign_in(token: str) -> Response | tuple[str, int]:
     """Use the link up and open a session, in place of the one that this browser may have."""
     try:
         with db.unit_of_work() as database_session:
-            session_token = use_link(database_session, token)
+            session_token = use_link(
+                database_session, token, limits=session_limits(), user_agent=request.user_agent.string
+            )
             if g.signed_in is not None:
                 end_session(database_session, g.signed_in.session_id)
     except NotAuthenticated:
         return link_is_over()
-    return_to = session.get(RETURN_TO)
+    return begin(session_token, MEMBER)
+
+
+@bp.get("/setup/<token>")
+@open_to_all
+def offer_setup(token: str) -> str | tuple[str, int]:
+    """Show the button that opens Directory sync to the IT admin who holds a setup link."""
+    with db.reading() as database_session:
+        link = find_setup_link(database_session, token)
+        if link is None:
+            return setup_link_is_over()
+        offered = {"organization": get_organization(database_session, link.organization_id).name, "link": link}
+        database_session.expunge(link)
+    return render_template("profile/setup_link_open.html", form=ConfirmForm(), **offered)
+
+
+@bp.post("/setup/<token>")
+@open_to_all
+def open_setup(token: str) -> Response | tuple[str, int]:
+    """Open a session of the setup link, in place of the one that this browser may have."""
+    try:
+        with db.unit_of_work() as database_session:
+            session_token = use_setup_link(
+                database_session, token, limits=session_limits(), user_agent=request.user_agent.string
+            )
+            if g.signed_in is not None:
+                end_session(database_session, g.signed_in.session_id)
+    except NotAuthenticated:
+        return setup_link_is_over()
+    return begin(session_token, SETUP_LINK)
+
+
+def begin(session_token: str, kind: str) -> Response:
+    """Give the browser its new session, and lead to where it wanted to go. Nothing of a former session stays."""
+    address = address_to_return_to(kind)
     session.clear()
     session[SESSION_TOKEN] = session_token
-    return redirect(return_to or url_for("profile.sign_in.start"), 303)
+    return redirect(address, 303)
 
 
 @bp.post("/sign-out")
@@ -76,6 +122,11 @@ def sign_out() -> Response:
 def link_is_over() -> tuple[str, int]:
     """Return the page for a link that is unknown, used or expired: which of them it is, is nobody's business."""
     return render_template("profile/sign_in_link_over.html"), 410
+
+
+def setup_link_is_over() -> tuple[str, int]:
+    """Return the page for a setup link that is unknown, revoked or expired."""
+    return render_template("profile/setup_link_over.html"), 410
 
 
 def form_not_checked(_error: CSRFError) -> tuple[str, int]:

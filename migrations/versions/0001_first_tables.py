@@ -428,31 +428,66 @@ def upgrade() -> None:
         postgresql_where=sa.text("revoked_at IS NULL AND replaced_by_id IS NULL AND expiring_told_at IS NULL"),
     )
     op.create_table(
+        "setup_links",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("organization_id", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("token_hash", sa.String(length=64), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.Column("last_used_at", sa.BigInteger(), nullable=True),
+        sa.Column("revoked_at", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["organization_id"], ["organizations.id"], name=op.f("fk_setup_links_organization_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_setup_links")),
+        sa.UniqueConstraint("token_hash", name=op.f("uq_setup_links_token_hash")),
+    )
+    op.create_index(op.f("ix_setup_links_organization_id_id"), "setup_links", ["organization_id", "id"])
+    op.create_table(
+        "passwords",
+        sa.Column("user_id", sa.Text(), nullable=False),
+        sa.Column("password_hash", sa.Text(), nullable=False),
+        sa.Column("organization_id", sa.Text(), nullable=True),
+        sa.Column("set_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["organization_id"], ["organizations.id"], name=op.f("fk_passwords_organization_id")),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_passwords_user_id")),
+        sa.PrimaryKeyConstraint("user_id", name=op.f("pk_passwords")),
+    )
+    op.create_table(
         "sessions",
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("organization_id", sa.Text(), nullable=False),
-        sa.Column("user_id", sa.Text(), nullable=False),
+        sa.Column("user_id", sa.Text(), nullable=True),
+        sa.Column("setup_link_id", sa.Text(), nullable=True),
         sa.Column("token_hash", sa.String(length=64), nullable=False),
+        sa.Column("proven_by", sa.String(length=16), nullable=False),
+        sa.Column("proven_at", sa.BigInteger(), nullable=False),
+        sa.Column("organization_bound", sa.Boolean(), nullable=False),
+        sa.Column("user_agent", sa.Text(), nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("last_seen_at", sa.BigInteger(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
         sa.Column("ended_at", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint("(user_id IS NULL) <> (setup_link_id IS NULL)", name="ck_sessions_holder"),
         sa.ForeignKeyConstraint(["organization_id"], ["organizations.id"], name=op.f("fk_sessions_organization_id")),
+        sa.ForeignKeyConstraint(["setup_link_id"], ["setup_links.id"], name=op.f("fk_sessions_setup_link_id")),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_sessions_user_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sessions")),
         sa.UniqueConstraint("token_hash", name=op.f("uq_sessions_token_hash")),
     )
     op.create_index(op.f("ix_sessions_expires_at"), "sessions", ["expires_at"])
     op.create_index(op.f("ix_sessions_organization_id_user_id"), "sessions", ["organization_id", "user_id"])
+    op.create_index(op.f("ix_sessions_user_id"), "sessions", ["user_id"])
     op.create_table(
         "sign_in_links",
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("organization_id", sa.Text(), nullable=False),
         sa.Column("user_id", sa.Text(), nullable=False),
         sa.Column("token_hash", sa.String(length=64), nullable=False),
+        sa.Column("organization_bound", sa.Boolean(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
         sa.Column("used_at", sa.BigInteger(), nullable=True),
+        sa.Column("revoked_at", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(
             ["organization_id"], ["organizations.id"], name=op.f("fk_sign_in_links_organization_id")
         ),
@@ -461,6 +496,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("token_hash", name=op.f("uq_sign_in_links_token_hash")),
     )
     op.create_index(op.f("ix_sign_in_links_expires_at"), "sign_in_links", ["expires_at"])
+    op.create_index(op.f("ix_sign_in_links_organization_id_id"), "sign_in_links", ["organization_id", "id"])
     op.create_table(
         "webhook_deliveries",
         sa.Column("id", sa.Text(), nullable=False),
@@ -563,6 +599,8 @@ def downgrade() -> None:
     op.drop_table("webhook_deliveries")
     op.drop_table("sign_in_links")
     op.drop_table("sessions")
+    op.drop_table("passwords")
+    op.drop_table("setup_links")
     op.drop_table("scim_tokens")
     op.drop_table("organization_memberships")
     op.drop_table("directory_users")

@@ -13,7 +13,7 @@ from models import OrganizationMembership, Role, SignInLink
 from organizations.roles import MEMBERSHIPS_READ, PROVISIONING_MANAGE, PROVISIONING_READ
 from organizations.sign_in import end_sessions
 
-OPEN_ENDPOINTS = {"profile.sign_in.explain", "profile.sign_in.offer", "profile.sign_in.sign_in"}
+OPEN_ENDPOINTS = {f"profile.sign_in.{view}" for view in ("explain", "offer", "sign_in", "offer_setup", "open_setup")}
 
 
 def test_a_link_shows_a_button_that_signs_in_to_the_organization(visit: Callable[..., Any], acme: Any) -> None:
