@@ -18,6 +18,7 @@ from ids import new_id
 from models import DirectoryUser, OrganizationMembership, User
 from organizations.roles import get_role
 from organizations.sign_in import make_sign_in_link
+from tests.blueprints.profile.page_checks import CheckingClient
 
 HOST = "acme.authn.test"
 BASE_URL = f"https://{HOST}"
@@ -25,15 +26,14 @@ BASE_URL = f"https://{HOST}"
 
 @dataclass
 class Page:
-    """An answer that is a page, checked for what every page must have."""
+    """An answer that is a page."""
 
     response: TestResponse
     soup: BeautifulSoup = field(init=False)
 
     def __post_init__(self) -> None:
+        assert self.response.mimetype == "text/html"
         self.soup = BeautifulSoup(self.response.text, "html.parser")
-        check_structure(self.soup)
-        check_headers(self.response)
 
     @property
     def status(self) -> int:
@@ -59,35 +59,6 @@ class Page:
 
     def links(self) -> list[str]:
         return [link["href"] for link in self.soup.select("a[href]")]
-
-
-def check_structure(soup: BeautifulSoup) -> None:
-    """Check what holds on every page: a language, one heading, a title, labels, nothing inline."""
-    assert soup.html["lang"] == "en"
-    assert len(soup.select("h1")) == 1, "one h1"
-    assert soup.title.text.strip() and soup.title.text.count("·") >= 1
-    assert soup.select_one("a.skip-link")["href"] == "#main" and len(soup.select("main#main")) == 1
-    for element in soup.select("script"):
-        assert element.get("src") and not element.text.strip(), "no inline script"
-    assert not soup.select("style, [style]"), "no inline style"
-    assert not [name for element in soup.find_all(True) for name in element.attrs if name.startswith("on")]
-    ids = [element["id"] for element in soup.select("[id]")]
-    assert len(ids) == len(set(ids)), "ids are unique"
-    for element in soup.select("input:not([type=hidden]), select, textarea"):
-        assert soup.select_one(f"label[for={element['id']}]"), f"a label for {element['id']}"
-    for element in soup.select("[aria-describedby], [aria-labelledby]"):
-        for name in (element.get("aria-describedby", "") + " " + element.get("aria-labelledby", "")).split():
-            assert name in ids, f"{name} is there"
-    for form in soup.select("form[method=post]"):
-        assert form.select_one("input[name=csrf_token]")["value"]
-
-
-def check_headers(response: TestResponse) -> None:
-    policy = response.headers["Content-Security-Policy"]
-    assert "default-src 'none'" in policy and "frame-ancestors 'none'" in policy and "unsafe" not in policy
-    assert response.headers["Referrer-Policy"] == "no-referrer"
-    assert response.headers["X-Content-Type-Options"] == "nosniff"
-    assert response.headers["Cache-Control"] == "no-store"
 
 
 @dataclass
@@ -149,6 +120,7 @@ def visit(app: Flask) -> Callable[..., Visitor]:
     """A new browser; signed in as a user of an organization where one is named."""
 
     def start(organization_id: str | None = None, user_id: str | None = None) -> Visitor:
+        app.test_client_class = CheckingClient
         visitor = Visitor(app.test_client())
         if organization_id is not None:
             with app.app_context(), db.unit_of_work() as session:
