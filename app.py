@@ -89,6 +89,7 @@ def redis_patience() -> dict[str, Any]:
 
 def flask_config(settings: Settings) -> dict[str, object]:
     """Return what the rest of the application reads from ``app.config``."""
+    is_https = settings.public_url.startswith("https://")
     return {
         "SETTINGS": settings,
         "SECRET_KEY": settings.secret_key,
@@ -106,10 +107,11 @@ def flask_config(settings: Settings) -> dict[str, object]:
         "RATELIMIT_IN_MEMORY_FALLBACK_ENABLED": True,
         "MAX_CONTENT_LENGTH": 1024 * 1024,
         "MAX_FORM_MEMORY_SIZE": 256 * 1024,
-        "SESSION_COOKIE_NAME": "authn_scim",
-        "SESSION_COOKIE_SECURE": settings.public_url.startswith("https://"),
+        # A browser takes a cookie of this name from this host only, over HTTPS only, and for every path.
+        "SESSION_COOKIE_NAME": "__Host-authn_scim" if is_https else "authn_scim",
+        "SESSION_COOKIE_SECURE": is_https,
         "SESSION_COOKIE_HTTPONLY": True,
-        "SESSION_COOKIE_SAMESITE": "Lax",
+        "SESSION_COOKIE_SAMESITE": "Lax",  # Strict would sign out whoever follows a link from a mail
         # Pages send no Referer, because sign-in links stand in addresses; the form's token proves its origin.
         "WTF_CSRF_SSL_STRICT": False,
         "WTF_CSRF_TIME_LIMIT": None,  # a form is valid as long as the session
@@ -120,5 +122,7 @@ def flask_config(settings: Settings) -> dict[str, object]:
         "METRICS_TOKEN": settings.metrics_token,
         "SCIM_BULK_MAX_OPERATIONS": settings.accepted_bulk_operations,
         "SCIM_BULK_MAX_PAYLOAD_SIZE": settings.scim_bulk_max_payload_size,
+        "PASSWORD_SIGN_IN": settings.password_sign_in,
+        "PASSWORD_RATE_LIMIT": settings.password_rate_limit,
         "FAILED_AUTH_RATE_LIMIT": settings.failed_auth_rate_limit,
     }

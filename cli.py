@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 import jobs
+from blueprints.profile.passwords import hash_password
 from clock import now_ms, to_rfc3339
 from database import db
 from errors import Conflict, DomainError
@@ -29,7 +30,9 @@ from organizations.organizations import (
     has_organizations,
     list_organizations,
 )
+from organizations.passwords import check_new_password, normal_password, remove_password, set_password
 from organizations.secret_keys import Scope, list_secret_keys, make_secret_key, revoke_secret_key
+from organizations.sessions import end_all_sessions
 from organizations.setup_links import DAY_SECONDS, make_setup_link
 from organizations.sign_in import make_sign_in_link
 from serving import (
@@ -58,6 +61,7 @@ def init_app(app: Flask) -> None:
         bootstrap_command,
         sign_in_link_command,
         setup_link_command,
+        set_password_command,
         rotate_secrets_command,
         after_restore_command,
         listen_command,
@@ -214,6 +218,38 @@ def setup_link_command(*, organization_id: str | None, name: str, days: int) -> 
     click.echo(f"{_public_url()}/setup/{token}")
 
 
+@click.command("set-password")
+@click.option("--email", required=True, metavar="ADDRESS", help="Whose password.")
+@click.option("--remove", is_flag=True, help="Take the password away instead.")
+@with_appcontext
+def set_password_command(*, email: str, remove: bool) -> None:
+    """Set or remove the password with which a member signs in. It is asked for, or read from standard input."""
+    with told_in_one_line():
+        with db.reading() as session:
+            user = find_user_by_email(session, fold(email))
+        if user is None or user.deleted_at is not None:
+            raise click.ClickException(f"Nobody here has the e-mail address {email}.")
+        if not remove:
+            password = normal_password(click.prompt("New password", hide_input=True, confirmation_prompt=True))
+            check_new_password(password, (user.email_address, user.first_name, user.last_name))
+            password_hash = hash_password(password)
+        with db.unit_of_work() as session:
+            if remove:
+                remove_password(session, user.id)
+            else:
+                set_password(session, user.id, password_hash)
+            end_all_sessions(session, user.id)
+            record_act(
+                session,
+                Actor("command", None, "set-password"),
+                "password.removed" if remove else "password.set",
+                organization_id=None,
+                target_type="user",
+                target_id=user.id,
+            )
+    click.echo(f"The password of {email} is {'removed' if remove else 'set'}. All of this person's sessions are ended.")
+
+
 def _only_organization(session: Session) -> str:
     """Return the id of the one organization there is."""
     found = list_organizations(session, limit=20)
@@ -354,7 +390,7 @@ def rotate_secrets_command() -> None:
             "SECRET_KEY_FALLBACKS and run this again, or rotate these secrets."
         )
     click.echo(
-        "Webhooks need no SECRET_KEY_FALLBACKS any more; sign-ins from before the change do, for 12 hours at most."
+        "Webhooks need no SECRET_KEY_FALLBACKS any more; sign-ins from before the change do, for SESSION_HOURS at most."
     )
 
 

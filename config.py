@@ -65,6 +65,8 @@ class Settings:
     session_hours: int
     session_idle_minutes: int
     fresh_proof_minutes: int
+    password_sign_in: bool
+    password_rate_limit: str
     sweep_seconds: float
     log_level: str
     log_format: str
@@ -123,6 +125,8 @@ class Settings:
             session_hours=env.get("SESSION_HOURS", "12", _from_one_to(24 * 30)),
             session_idle_minutes=env.get("SESSION_IDLE_MINUTES", "120", _from_one_to(60 * 24 * 30)),
             fresh_proof_minutes=env.get("FRESH_PROOF_MINUTES", "30", _from_one_to(60 * 24 * 30)),
+            password_sign_in=env.get("PASSWORD_SIGN_IN", "1", _flag),
+            password_rate_limit=env.get("PASSWORD_RATE_LIMIT", "10 per 15 minutes", _rate),
             sweep_seconds=env.get("SWEEP_SECONDS", "5", _positive_seconds),
             log_level=env.get("LOG_LEVEL", "warning", _one_of("debug", "info", "warning", "error")),
             log_format=env.get("LOG_FORMAT", "text", _one_of("text", "json")),

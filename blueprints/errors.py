@@ -105,11 +105,19 @@ def _rate_limited(error: RateLimitExceeded) -> BaseResponse:
     if error.limit is not None and error.limit.deduction_amount > 1:  # then one place that gets free is not enough
         seconds = error.limit.limit.get_expiry()
     limit = error.limit.limit if error.limit is not None else "the limit"
-    message = f"rate_limited: more than {limit}. Try again in {seconds} s."
-    response = render(429, [DomainError(message, code="rate_limited")])
+    problem = DomainError(f"rate_limited: more than {limit}. Try again in {seconds} s.", code="rate_limited")
+    if audience() == "page":
+        problem = DomainError("Too many attempts.", long_message=f"Try again in {in_words(seconds)}.")
+    response = render(429, [problem])
     # Okta understands an integer of seconds only.
     response.headers["Retry-After"] = str(seconds)
     return response
+
+
+def in_words(seconds: int) -> str:
+    """Return a wait as people say it, such as ``40 seconds`` or ``12 minutes``, rounded up."""
+    number, unit = (seconds, "second") if seconds < 90 else (math.ceil(seconds / 60), "minute")
+    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
 
 
 def _http_error(error: HTTPException) -> BaseResponse:

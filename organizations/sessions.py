@@ -40,7 +40,10 @@ DEFAULT_LIMITS = SessionLimits()
 
 @dataclass(frozen=True)
 class Proof:
-    """What opens a session: of a member (``user_id``) or of a setup link. ``until`` is when it ends at the latest."""
+    """What opens a session: of a member (``user_id``) or of a setup link.
+
+    ``until`` is when it ends at the latest, ``at`` when the proof was given, if not now.
+    """
 
     by: str
     organization_id: str
@@ -48,6 +51,7 @@ class Proof:
     setup_link_id: str | None = None
     organization_bound: bool = False
     until: int | None = None
+    at: int | None = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,7 @@ class SignedIn:
     permissions: frozenset[str]
     signed_in_at: int
     last_seen_at: int
+    expires_at: int
     proven_at: int
     proven_by: str
     organization_bound: bool
@@ -90,7 +95,7 @@ def open_session(
             setup_link_id=proof.setup_link_id,
             token_hash=secret.hash,
             proven_by=proof.by,
-            proven_at=now,
+            proven_at=proof.at or now,
             organization_bound=proof.organization_bound,
             user_agent=(user_agent or "")[:USER_AGENT_LENGTH] or None,
             created_at=now,
@@ -156,6 +161,7 @@ def find_signed_in(session: Session, token: str, *, limits: SessionLimits = DEFA
         permissions=SETUP_PERMISSIONS if user is None else frozenset(role.permissions),
         signed_in_at=browser_session.created_at,
         last_seen_at=browser_session.last_seen_at,
+        expires_at=browser_session.expires_at,
         proven_at=browser_session.proven_at,
         proven_by=browser_session.proven_by,
         organization_bound=browser_session.organization_bound,
@@ -200,6 +206,11 @@ def _own(who: SignedIn) -> tuple[ColumnElement[bool], ...]:
     """Return the conditions of a member's own sessions: a proof that is bound to an organization sees no others."""
     own = (BrowserSession.user_id == who.user_id,)
     return (*own, BrowserSession.organization_id == who.organization_id) if who.organization_bound else own
+
+
+def end_all_sessions(session: Session, user_id: str) -> None:
+    """End every session of a person, in whatever organization."""
+    _end(session, BrowserSession.user_id == user_id)
 
 
 def end_sessions_of_member(session: Session, organization_id: str, user_id: str) -> None:

@@ -3,7 +3,18 @@
 from flask import Blueprint
 from flask_wtf.csrf import CSRFError
 
-from blueprints.profile import access, directory_sync, headers, members, proof, setup_links, sign_in, words
+from blueprints.profile import (
+    access,
+    account,
+    directory_sync,
+    headers,
+    members,
+    password_sign_in,
+    proof,
+    setup_links,
+    sign_in,
+    words,
+)
 
 bp = Blueprint("profile", __name__)
 
@@ -14,7 +25,9 @@ bp.register_error_handler(CSRFError, sign_in.form_not_checked)
 words.add_filters(bp)
 
 bp.register_blueprint(sign_in.bp)
+bp.register_blueprint(password_sign_in.bp)
 bp.register_blueprint(proof.bp)
+bp.register_blueprint(account.bp)
 bp.register_blueprint(members.bp)
 bp.register_blueprint(directory_sync.bp)
 bp.register_blueprint(setup_links.bp)

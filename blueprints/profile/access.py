@@ -223,7 +223,11 @@ def signed_in() -> SignedIn:
 
 def acting_visitor() -> Actor:
     """Return who an act on a page is written down under in the audit log: a member, or a setup link."""
-    who = signed_in()
+    return actor(signed_in())
+
+
+def actor(who: SignedIn) -> Actor:
+    """Return under whom the audit log keeps what a visitor does."""
     kind: Literal["member", "setup_link"] = "member" if who.kind == MEMBER else "setup_link"
     return Actor(kind, who.user_id or who.setup_link_id, who.email_address or who.name, trace_id())
 

@@ -3,11 +3,12 @@
 from unicodedata import category
 
 from flask_wtf import FlaskForm
-from wtforms import HiddenField, SelectField, StringField
+from wtforms import HiddenField, PasswordField, SelectField, StringField
 from wtforms.fields import SelectChoice
-from wtforms.validators import ValidationError
+from wtforms.validators import EqualTo, InputRequired, ValidationError
 
 from clock import now_ms
+from organizations.passwords import MIN_LENGTH
 from organizations.setup_links import DAY_SECONDS, DEFAULT_LIFETIME_SECONDS, MAX_LIFETIME_SECONDS
 from organizations.setup_links import NAME_LENGTH as SETUP_LINK_NAME_LENGTH
 from organizations.validation import NAME_LENGTH
@@ -74,6 +75,30 @@ class SetupLinkForm(FlaskForm):
             raise ValidationError("Say who the link is for.")
         if len(field.data) > SETUP_LINK_NAME_LENGTH:
             raise ValidationError(f"The name must be {SETUP_LINK_NAME_LENGTH} characters or fewer.")
+
+
+class PasswordSignInForm(FlaskForm):
+    """The form that signs a member in by e-mail address and password."""
+
+    email = StringField("E-mail address", filters=[printable], validators=[InputRequired("Enter your e-mail address.")])
+    password = PasswordField("Password", validators=[InputRequired("Enter your password.")])
+
+
+class PasswordProofForm(FlaskForm):
+    """The form in which a signed-in member types the password once more."""
+
+    password = PasswordField("Password", validators=[InputRequired("Enter your password.")])
+
+
+class NewPasswordForm(FlaskForm):
+    """The form that sets the own password."""
+
+    password = PasswordField(
+        "New password",
+        description=f"{MIN_LENGTH} characters or more. Four words in a row make a good one.",
+        validators=[InputRequired("Enter a new password.")],
+    )
+    again = PasswordField("The same once more", validators=[EqualTo("password", "The two passwords differ.")])
 
 
 class ConfirmForm(FlaskForm):

@@ -1,11 +1,15 @@
 """Signing in by a one-time link or a setup link, and signing out."""
 
-from flask import Blueprint, flash, g, redirect, render_template, request, session, url_for
+from typing import Any
+
+from flask import Blueprint, current_app, flash, g, redirect, render_template, request, session, url_for
 from flask_wtf.csrf import CSRFError
+from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
 from blueprints.profile.access import (
     SESSION_TOKEN,
+    actor,
     address_to_return_to,
     needs,
     open_sections,
@@ -13,11 +17,12 @@ from blueprints.profile.access import (
     session_limits,
     signed_in,
 )
-from blueprints.profile.forms import ConfirmForm
+from blueprints.profile.forms import ConfirmForm, PasswordSignInForm
 from database import db
 from errors import NotAuthenticated
+from organizations.audit import record_act
 from organizations.organizations import get_organization
-from organizations.sessions import MEMBER, SETUP_LINK, end_session
+from organizations.sessions import MEMBER, SETUP_LINK, end_session, find_signed_in
 from organizations.setup_links import find_setup_link
 from organizations.setup_links import open_setup_link as use_setup_link
 from organizations.sign_in import find_sign_in_link
@@ -40,7 +45,8 @@ def explain() -> str | Response:
     """Say how one signs in here."""
     if g.signed_in is not None:
         return redirect(url_for("profile.sign_in.start"), 303)
-    return render_template("profile/sign_in.html")
+    form = PasswordSignInForm() if current_app.config["PASSWORD_SIGN_IN"] else None
+    return render_template("profile/sign_in.html", form=form)
 
 
 @bp.get("/sign-in/<token>")
@@ -61,11 +67,8 @@ def sign_in(token: str) -> Response | tuple[str, int]:
     """Use the link up and open a session, in place of the one that this browser may have."""
     try:
         with db.unit_of_work() as database_session:
-            session_token = use_link(
-                database_session, token, limits=session_limits(), user_agent=request.user_agent.string
-            )
-            if g.signed_in is not None:
-                end_session(database_session, g.signed_in.session_id)
+            session_token = use_link(database_session, token, **of_this_browser())
+            note_start(database_session, session_token)
     except NotAuthenticated:
         return link_is_over()
     return begin(session_token, MEMBER)
@@ -90,14 +93,33 @@ def open_setup(token: str) -> Response | tuple[str, int]:
     """Open a session of the setup link, in place of the one that this browser may have."""
     try:
         with db.unit_of_work() as database_session:
-            session_token = use_setup_link(
-                database_session, token, limits=session_limits(), user_agent=request.user_agent.string
-            )
-            if g.signed_in is not None:
-                end_session(database_session, g.signed_in.session_id)
+            session_token = use_setup_link(database_session, token, **of_this_browser())
+            note_start(database_session, session_token)
     except NotAuthenticated:
         return setup_link_is_over()
     return begin(session_token, SETUP_LINK)
+
+
+def of_this_browser() -> dict[str, Any]:
+    """Return how a session of this browser is opened."""
+    return {"limits": session_limits(), "user_agent": request.user_agent.string}
+
+
+def note_start(database_session: Session, session_token: str) -> None:
+    """Write down that a session began, and end the one that this browser had before."""
+    who = find_signed_in(database_session, session_token, limits=session_limits())
+    if who is not None:
+        record_act(
+            database_session,
+            actor(who),
+            "session.started",
+            organization_id=who.organization_id,
+            target_type="session",
+            target_id=who.session_id,
+            details={"proven_by": who.proven_by},
+        )
+    if g.signed_in is not None:
+        end_session(database_session, g.signed_in.session_id)
 
 
 def begin(session_token: str, kind: str) -> Response:

@@ -17,6 +17,19 @@ ROLE_SOURCES = {
     "manual": "Set by hand",
 }
 
+WAYS_IN = {"sign_in_link": "by a one-time link", "setup_link": "by a setup link", "password": "by password"}
+# What user agents call themselves, the most telling name first: Chrome says Safari too, Edge says all of them.
+BROWSERS = (("Edg", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
+SYSTEMS = (
+    ("Android", "Android"),
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Windows", "Windows"),
+    ("Mac OS", "macOS"),
+    ("CrOS", "ChromeOS"),
+    ("Linux", "Linux"),
+)
+
 
 def day(milliseconds: int) -> str:
     """Return a moment as a day in UTC, such as ``3 Nov 2025``."""
@@ -55,6 +68,19 @@ def role_source(source: str) -> str:
     return ROLE_SOURCES.get(source, source)
 
 
+def way_in(proven_by: str) -> str:
+    """Return in words how somebody signed in."""
+    return WAYS_IN.get(proven_by, proven_by)
+
+
+def browser(user_agent: str | None) -> str:
+    """Return in words what a user agent says it is, such as ``Firefox on Linux``; it may say what it likes."""
+    said = user_agent or ""
+    name = next((name for mark, name in BROWSERS if mark in said), None)
+    system = next((name for mark, name in SYSTEMS if mark in said), None)
+    return f"{name or 'A browser'} on {system}" if system else name or "A browser"
+
+
 def initials(name: str) -> str:
     """Return one or two letters that stand for a name; a question mark where it has no letters."""
     words = [word for word in name.partition("@")[0].split() if word[0].isalnum()]
@@ -70,5 +96,5 @@ def tint(key: str) -> int:
 
 def add_filters(bp: Blueprint) -> None:
     """Make the words available in all templates."""
-    for words in (day, minute, machine_time, ago, counted, role_source, initials, tint):
+    for words in (day, minute, machine_time, ago, counted, role_source, way_in, browser, initials, tint):
         bp.add_app_template_filter(words)

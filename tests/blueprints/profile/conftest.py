@@ -22,6 +22,7 @@ from tests.blueprints.profile.page_checks import CheckingClient
 
 HOST = "acme.authn.test"
 BASE_URL = f"https://{HOST}"
+COOKIE = "__Host-authn_scim"
 
 
 @dataclass
@@ -69,11 +70,11 @@ class Visitor:
 
     @property
     def cookie(self) -> str:
-        return str(self.client.get_cookie("authn_scim", domain=HOST).value)
+        return str(self.client.get_cookie(COOKIE, domain=HOST).value)
 
     @cookie.setter
     def cookie(self, value: str) -> None:
-        self.client.set_cookie("authn_scim", value, domain=HOST, secure=True)
+        self.client.set_cookie(COOKIE, value, domain=HOST, secure=True)
 
     def open(self, path: str, **kwargs: Any) -> TestResponse:
         return self.client.get(path, base_url=BASE_URL, **kwargs)

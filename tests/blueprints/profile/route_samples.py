@@ -80,6 +80,7 @@ def make_samples(app: Flask, tenant: Tenant, receiver_url: str = "http://127.0.0
     with app.app_context(), db.unit_of_work() as session:
         link, _ = make_setup_link(session, tenant.organization_id, "Sample")
     return {
+        "organization_id": tenant.organization_id,
         "endpoint_id": endpoint["id"],
         "user_id": user["id"],
         "group_id": group["id"],

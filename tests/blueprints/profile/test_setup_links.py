@@ -155,7 +155,8 @@ def test_links_are_written_into_the_audit_log(app: Flask, acme: Any, acme_admin:
     link_id = acme_admin.get(LINKS).soup.select_one("tbody a")["href"].split("/")[-2]
     acme_admin.send(acme_admin.get(f"{LINKS}/{link_id}/revoke"))
     with app.app_context(), db.reading() as session:
-        acts = session.scalars(select(AdministrativeAct).order_by(AdministrativeAct.id)).all()
+        about_links = select(AdministrativeAct).where(AdministrativeAct.target_type == "setup_link")
+        acts = session.scalars(about_links.order_by(AdministrativeAct.id)).all()
         assert [(act.action, act.actor_kind, act.actor_id, act.target_id) for act in acts] == [
             ("setup_link.created", "member", acme.admin_id, link_id),
             ("setup_link.revoked", "member", acme.admin_id, link_id),
