@@ -209,7 +209,7 @@ def setup_link_command(*, organization_id: str | None, name: str, days: int) -> 
         record_act(
             session,
             Actor("command", None, "setup-link"),
-            "setup_link.created",
+            "setup_link.made",
             organization_id=organization_id,
             target_type="setup_link",
             target_id=link.id,

@@ -3,18 +3,14 @@
 from functools import partial
 from typing import Annotated, Literal
 
-from flask import current_app
 from pydantic import Field
 from sqlalchemy.orm import Session
-from typing_extensions import TypedDict
 
 from blueprints.management.operations import audit, operation, own_organization
 from blueprints.management.requests import Body, Force, Page, PageQuery, Query, page
 from organizations.members import get_membership, list_memberships
 from organizations.memberships import NewMember, add_member, change_role, end_membership
 from organizations.representations import OrganizationMembershipObject, membership_object
-from organizations.sign_in import make_sign_in_link
-from webhooks.representations import Moment, ShownOnce
 
 MEMBERSHIPS = "/organizations/<organization_id>/memberships"
 # A person has one membership in an organization, so the user's id names it.
@@ -50,24 +46,6 @@ class MembershipEnd(Query):
     """How to end a membership."""
 
     force: Force = False
-
-
-class NewSignInLink(Body):
-    """Whom the link signs in: an active member."""
-
-    user_id: str
-
-
-class SignInLinkObject(TypedDict):
-    """A link that signs a member in once."""
-
-    id: str
-    object: Literal["sign_in_link"]
-    organization_id: str
-    user_id: str
-    url: ShownOnce
-    created_at: Moment
-    expires_at: Moment
 
 
 @operation("list_memberships", "GET", MEMBERSHIPS, tag="Memberships")
@@ -116,7 +94,7 @@ def change(
     membership = change_role(session, organization_id, user_id, body.role)
     shown = membership_object(membership, seen_by=own_organization())
     changed = {"user_id": user_id, "role": shown["role"], "former_role": former}
-    audit(session, "organization_membership.changed", shown, **changed)
+    audit(session, "organization_membership.updated", shown, **changed)
     return shown
 
 
@@ -128,26 +106,3 @@ def end(session: Session, organization_id: str, user_id: str, query: MembershipE
     """
     shown = membership_object(end_membership(session, organization_id, user_id, force=query.force))
     audit(session, "organization_membership.deleted", shown, user_id=user_id, role=shown["role"])
-
-
-@operation(
-    "make_sign_in_link",
-    "POST",
-    "/organizations/<organization_id>/sign-in-links",
-    tag="Memberships",
-    status=201,
-)
-def create_sign_in_link(session: Session, organization_id: str, body: NewSignInLink) -> SignInLinkObject:
-    """Make a link that signs an active member in once, within 24 hours."""
-    link, token = make_sign_in_link(session, organization_id, body.user_id)
-    shown: SignInLinkObject = {
-        "id": link.id,
-        "object": "sign_in_link",
-        "organization_id": organization_id,
-        "user_id": link.user_id,
-        "url": f"{current_app.config['PUBLIC_URL']}/sign-in/{token}",
-        "created_at": link.created_at,
-        "expires_at": link.expires_at,
-    }
-    audit(session, "sign_in_link.made", shown, user_id=link.user_id)
-    return shown

@@ -54,7 +54,7 @@ def make_link() -> str | tuple[str, int]:
         record_act(
             session,
             acting_visitor(),
-            "setup_link.created",
+            "setup_link.made",
             organization_id=organization_id,
             target_type="setup_link",
             target_id=link.id,

@@ -158,7 +158,7 @@ def test_links_are_written_into_the_audit_log(app: Flask, acme: Any, acme_admin:
         about_links = select(AdministrativeAct).where(AdministrativeAct.target_type == "setup_link")
         acts = session.scalars(about_links.order_by(AdministrativeAct.id)).all()
         assert [(act.action, act.actor_kind, act.actor_id, act.target_id) for act in acts] == [
-            ("setup_link.created", "member", acme.admin_id, link_id),
+            ("setup_link.made", "member", acme.admin_id, link_id),
             ("setup_link.revoked", "member", acme.admin_id, link_id),
         ]
 
