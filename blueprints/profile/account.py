@@ -22,7 +22,8 @@ def show_account() -> str:
     """Show who is signed in, whether there is a password, and where else this person is signed in."""
     who = signed_in()
     with db.reading() as session:
-        sessions = list_sessions(session, who, limits=session_limits())
+        found = list_sessions(session, who, limits=session_limits())
+        sessions = sorted(found, key=lambda row: row[0].id != who.session_id)  # the present one first
         has_password = find_credential_of(session, who) is not None
         organizations = other_organizations(session, who)
         session.expunge_all()
