@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Select, delete, func, select, update
+from sqlalchemy import Select, delete, select, update
 from sqlalchemy.orm import Session
 
 from clock import now_ms
 from errors import NotAuthenticated, NotFound
 from ids import first_id, new_id
-from models import OrganizationMembership, SignInLink
+from models import Organization, OrganizationMembership, SignInLink
 from models import Session as BrowserSession
 from organizations.credentials import hash_secret, new_secret
 from organizations.members import get_membership
@@ -84,11 +84,16 @@ def revoke_sign_in_link(session: Session, organization_id: str, link_id: str) ->
 
 def find_sign_in_link(session: Session, token: str) -> SignInLink | None:
     """Return the link of a token while it can still be used, or None."""
-    query = select(SignInLink).where(
-        SignInLink.token_hash == hash_secret(token),
-        SignInLink.used_at.is_(None),
-        SignInLink.revoked_at.is_(None),
-        SignInLink.expires_at > now_ms(),
+    query = (
+        select(SignInLink)
+        .join(Organization, Organization.id == SignInLink.organization_id)
+        .where(
+            SignInLink.token_hash == hash_secret(token),
+            SignInLink.used_at.is_(None),
+            SignInLink.revoked_at.is_(None),
+            SignInLink.expires_at > now_ms(),
+            Organization.deleted_at.is_(None),
+        )
     )
     return session.scalar(query)
 
@@ -123,12 +128,17 @@ def sign_in(
 
 
 def _is_member(session: Session, organization_id: str, user_id: str) -> bool:
-    query = select(func.count()).where(
-        OrganizationMembership.organization_id == organization_id,
-        OrganizationMembership.user_id == user_id,
-        OrganizationMembership.deleted_at.is_(None),
+    query = (
+        select(OrganizationMembership.id)
+        .join(Organization, Organization.id == OrganizationMembership.organization_id)
+        .where(
+            OrganizationMembership.organization_id == organization_id,
+            OrganizationMembership.user_id == user_id,
+            OrganizationMembership.deleted_at.is_(None),
+            Organization.deleted_at.is_(None),
+        )
     )
-    return bool(session.scalar(query))
+    return session.scalar(query) is not None
 
 
 def has_past(session: Session, now: int) -> bool:

@@ -14,10 +14,11 @@ from models import AdministrativeAct, OrganizationMembership, Password
 from models import Session as BrowserSession
 from organizations.passwords import set_password
 from organizations.roles import get_role
-from organizations.sign_in import end_sessions, make_sign_in_link
+from organizations.sign_in import make_sign_in_link
 
 GOOD = "four words in a row"
 EMAIL = "ada@acme.example"
+USER = "urn:ietf:params:scim:schemas:core:2.0:User"
 WRONG = "The e-mail address or the password is not right."
 
 
@@ -93,17 +94,22 @@ def test_the_same_work_is_done_for_an_unknown_address(
     assert len(checked) == 2 and len(methods) == 1 and methods.pop().startswith("scrypt:")
 
 
-def test_whoever_was_let_go_cannot_sign_in(app: Flask, acme: Any, visit: Callable[..., Any], ada: str) -> None:
-    visitor = visit()
-    sign_in(visitor)
+def test_whoever_the_idp_deactivates_is_out_and_cannot_sign_in(
+    app: Flask, acme: Any, visit: Callable[..., Any], good_hash: str
+) -> None:
+    made = acme.scim("POST", "/Users", {"schemas": [USER], "userName": EMAIL, "active": True}).json
     with app.app_context(), db.unit_of_work() as session:
-        session.execute(
-            update(OrganizationMembership).where(OrganizationMembership.user_id == ada).values(deleted_at=now_ms())
-        )
-        end_sessions(session, acme.organization_id, ada)
+        set_password(session, made["id"], good_hash)
+    visitor = visit()
+    assert sign_in(visitor).status_code == 303 and visitor.get("/").heading == "Members"
+    acme.scim("PATCH", f"/Users/{made['id']}", deactivate())
     assert visitor.get("/").heading == "Sign in"
-    page = visitor.send_and_read(visitor.get("/sign-in"), email=EMAIL, password=GOOD)
-    assert WRONG in page.text
+    assert WRONG in visitor.send_and_read(visitor.get("/sign-in"), email=EMAIL, password=GOOD).text
+
+
+def deactivate() -> dict[str, Any]:
+    operation = {"op": "replace", "value": {"active": False}}
+    return {"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [operation]}
 
 
 def test_attempts_are_limited_for_an_account_known_or_not(visit: Callable[..., Any], ada: str) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import delete, update
 
 from clock import now_ms
 from database import db
-from models import OrganizationMembership, Role, SignInLink
+from models import Organization, OrganizationMembership, Role, SignInLink
 from organizations.roles import MEMBERSHIPS_READ, PROVISIONING_MANAGE, PROVISIONING_READ
 from organizations.sign_in import end_sessions
 
@@ -46,6 +46,18 @@ def test_an_expired_link_says_what_to_do(app: Flask, visit: Callable[..., Any], 
     assert page.title.startswith("Error: ")
     assert "Ask for a new link" in page.text and "make sign-in-link" in page.text
     assert not page.soup.select("form")
+
+
+def test_the_end_of_the_organization_ends_its_links_and_sessions(
+    app: Flask, visit: Callable[..., Any], acme: Any, acme_admin: Any, globex_admin: Any
+) -> None:
+    visitor = visit()
+    page = visitor.get(f"/sign-in/{acme.sign_in_token}")
+    with app.app_context(), db.unit_of_work() as session:
+        session.get(Organization, acme.organization_id).deleted_at = now_ms()
+    visit().get(f"/sign-in/{acme.sign_in_token}", 410)
+    assert visitor.send(page).status_code == 410
+    assert acme_admin.get("/").heading == "Sign in" and globex_admin.get("/").heading == "Members"
 
 
 @pytest.mark.parametrize("token", ["signin_UNKNOWN", "1", "%00", "%F0%9F%94%91", "null"])
