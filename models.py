@@ -306,6 +306,7 @@ class Session(Base):
         CheckConstraint("(user_id IS NULL) <> (setup_link_id IS NULL)", name="ck_sessions_holder"),
         Index(None, "organization_id", "user_id"),
         Index(None, "user_id"),
+        Index(None, "expires_at"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)

@@ -2,26 +2,19 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Select, delete, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from clock import now_ms
 from errors import NotAuthenticated, NotFound
-from ids import first_id, new_id
+from ids import new_id
 from models import Organization, OrganizationMembership, SignInLink
-from models import Session as BrowserSession
 from organizations.credentials import hash_secret, new_secret
 from organizations.members import get_membership
 from organizations.sessions import DEFAULT_LIMITS, Proof, SessionLimits, end_sessions_of_member, open_session
 
 LINK_LIFETIME_MS = 24 * 3600 * 1000
 SIGN_IN_LINK = "sign_in_link"
-# Longer than any session or link can be of use. Until then, what was used when can be looked up.
-KEPT_MS = 60 * 24 * 3600 * 1000
-REMOVED_AT_ONCE = 500
-
-PastKind = type[BrowserSession] | type[SignInLink]
-PAST: tuple[tuple[PastKind, str], ...] = ((BrowserSession, "sess"), (SignInLink, "sil"))
 
 
 def make_sign_in_link(
@@ -139,22 +132,6 @@ def _is_member(session: Session, organization_id: str, user_id: str) -> bool:
         )
     )
     return session.scalar(query) is not None
-
-
-def has_past(session: Session, now: int) -> bool:
-    """Tell whether there are sessions or sign-in links so old that nobody looks them up any more."""
-    return any(session.scalars(_past(kind, prefix, now)).first() is not None for kind, prefix in PAST)
-
-
-def remove_past(session: Session, now: int) -> None:
-    """Remove some of the sessions and sign-in links that are so old that nobody looks them up any more."""
-    for kind, prefix in PAST:
-        ids = session.scalars(_past(kind, prefix, now)).all()
-        session.execute(delete(kind).where(kind.id.in_(ids)).execution_options(synchronize_session=False))
-
-
-def _past(kind: PastKind, prefix: str, now: int) -> Select[str]:
-    return select(kind.id).where(kind.id < first_id(prefix, now - KEPT_MS)).order_by(kind.id).limit(REMOVED_AT_ONCE)
 
 
 def end_sessions(session: Session, organization_id: str, user_id: str) -> None:

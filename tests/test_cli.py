@@ -20,7 +20,8 @@ from models import Organization, OrganizationMembership, SignInLink, User
 from organizations.roles import MEMBER, get_role
 from organizations.scim_tokens import find_token_holder
 from organizations.secret_keys import find_key_holder
-from organizations.sign_in import find_signed_in, sign_in
+from organizations.sessions import find_signed_in
+from organizations.sign_in import sign_in
 from serving import remember_address, served_address
 from tests.conftest import SECRET_KEY, Tenant, free_port
 

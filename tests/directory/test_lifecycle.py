@@ -9,7 +9,8 @@ from sqlalchemy import select
 from clock import now_ms
 from database import db
 from models import DirectoryUser, Session
-from organizations.sign_in import find_signed_in, make_sign_in_link, sign_in
+from organizations.sessions import find_signed_in
+from organizations.sign_in import make_sign_in_link, sign_in
 from tests import okta
 from tests.conftest import Tenant
 from tests.directory.applying import people, put
