@@ -46,7 +46,7 @@ class SetupLinkObject(TypedDict):
     revoked_at: Moment | None
 
 
-class NewSetupLinkObject(SetupLinkObject):
+class MadeSetupLinkObject(SetupLinkObject):
     """A setup link that was just made."""
 
     url: ShownOnce
@@ -60,7 +60,7 @@ def list_links(session: Session, organization_id: str, query: PageQuery) -> Page
 
 
 @operation("make_setup_link", "POST", LINKS, tag="Setup links", status=201)
-def make(session: Session, organization_id: str, body: NewSetupLink) -> NewSetupLinkObject:
+def make(session: Session, organization_id: str, body: NewSetupLink) -> MadeSetupLinkObject:
     """Make a setup link. This answer is the only one that holds its address."""
     link, token = make_setup_link(session, organization_id, body.name, lifetime_seconds=body.expires_in_seconds)
     shown = setup_link_object(link)

@@ -34,7 +34,7 @@ class SignInLinkObject(TypedDict):
     revoked_at: Moment | None
 
 
-class NewSignInLinkObject(SignInLinkObject):
+class MadeSignInLinkObject(SignInLinkObject):
     """A sign-in link that was just made."""
 
     url: ShownOnce
@@ -48,7 +48,7 @@ def list_links(session: Session, organization_id: str, query: PageQuery) -> Page
 
 
 @operation("make_sign_in_link", "POST", LINKS, tag="Sign-in links", status=201)
-def make(session: Session, organization_id: str, body: NewSignInLink) -> NewSignInLinkObject:
+def make(session: Session, organization_id: str, body: NewSignInLink) -> MadeSignInLinkObject:
     """Make a link that signs an active member in once, within 24 hours.
 
     A link made with a key of one organization opens nothing of another one, however the member goes on from there.

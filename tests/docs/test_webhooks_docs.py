@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from cli import listen_command
+from cli.running import listen_command
 from clock import now_ms
 from tests.conftest import ROOT
 from webhooks.schedule import HOUR, MINUTE, RETRY_DELAYS

@@ -8,7 +8,8 @@ from sqlalchemy import func, select
 import jobs
 from database import db
 from models import Session, SignInLink
-from organizations.sign_in import find_signed_in, make_sign_in_link, sign_in
+from organizations.sessions import find_signed_in
+from organizations.sign_in import make_sign_in_link, sign_in
 from tests.conftest import Tenant
 
 

@@ -81,7 +81,7 @@ def test_after_the_command_the_fallback_can_be_removed_also_in_the_middle_of_a_r
 def test_the_command_goes_through_more_endpoints_than_one_transaction_holds(
     acme: Tenant, receiver: Receiver, add_endpoint: Any, restarted: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cli.RESEALED_AT_ONCE", 2)
+    monkeypatch.setattr("cli.upkeep.RESEALED_AT_ONCE", 2)
     endpoints = [add_endpoint(acme, receiver) for _ in range(5)]
     changed = restarted(SECRET_KEY=NEW_KEY, SECRET_KEY_FALLBACKS=SECRET_KEY)
     assert "5 webhook endpoints: the secrets of 5 were encrypted anew." in rotate(changed).output
