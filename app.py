@@ -120,6 +120,7 @@ def flask_config(settings: Settings) -> dict[str, object]:
         "SCIM_RATE_LIMIT": settings.scim_rate_limit,
         "API_RATE_LIMIT": settings.api_rate_limit,
         "METRICS_TOKEN": settings.metrics_token,
+        "ACTIVITY_BODIES": settings.activity_bodies,
         "SCIM_BULK_MAX_OPERATIONS": settings.accepted_bulk_operations,
         "SCIM_BULK_MAX_PAYLOAD_SIZE": settings.scim_bulk_max_payload_size,
         "PASSWORD_SIGN_IN": settings.password_sign_in,

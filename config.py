@@ -74,6 +74,7 @@ class Settings:
     event_retention_days: int
     activity_retention_days: int
     tombstone_retention_days: int
+    activity_bodies: bool
 
     @property
     def scim_endpoint_url(self) -> str:
@@ -136,6 +137,7 @@ class Settings:
             ),
             activity_retention_days=env.get("ACTIVITY_RETENTION_DAYS", "90", _days_from(1)),
             tombstone_retention_days=env.get("TOMBSTONE_RETENTION_DAYS", "365", _days_from(1)),
+            activity_bodies=env.get("ACTIVITY_BODIES", "1", _flag),
         )
 
 

@@ -182,6 +182,8 @@ class ScimToken(Base):
     __tablename__ = "scim_tokens"
     __table_args__ = (
         Index(None, "organization_id", "created_at"),
+        # By its prefix a token is recognised that was not copied whole.
+        Index(None, "prefix"),
         # Of whose end nobody has been told yet.
         Index(
             "ix_scim_tokens_expiring",
@@ -560,11 +562,36 @@ class DirectoryGroupMember(Base):
     joined_at: Mapped[int] = mapped_column(default=now_ms)
 
 
+class DirectorySetup(Base):
+    """How far an admin is in connecting the IdP; ``confirmed_steps`` are those that nothing else stored tells of."""
+
+    __tablename__ = "directory_setups"
+
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
+    provider: Mapped[str] = mapped_column(String(32))
+    confirmed_steps: Mapped[list[str]] = mapped_column(default=list)
+    # The latest token that was issued on the way.
+    token_id: Mapped[str | None]
+    started_at: Mapped[int] = mapped_column(default=now_ms)
+    updated_at: Mapped[int] = mapped_column(default=now_ms)
+
+
 class DirectoryActivity(Base):
-    """One SCIM request that wrote or was refused: who, what, and what the admin should know about it."""
+    """One SCIM request that wrote, was refused or tested the connection; ``directory.activity`` describes it."""
 
     __tablename__ = "directory_activities"
-    __table_args__ = (Index(None, "organization_id", "id"),)
+    __table_args__ = (
+        Index(None, "organization_id", "id"),
+        # What happened to one person or group.
+        Index(None, "organization_id", "target_id", "id"),
+        Index(
+            "ix_directory_activities_refused",
+            "organization_id",
+            "id",
+            sqlite_where=text("status >= 400"),
+            postgresql_where=text("status >= 400"),
+        ),
+    )
 
     id: Mapped[str] = mapped_column(primary_key=True)
     organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"))
@@ -572,9 +599,20 @@ class DirectoryActivity(Base):
     method: Mapped[str] = mapped_column(String(8))
     path: Mapped[str]
     status: Mapped[int] = mapped_column(Integer)
+    action: Mapped[str] = mapped_column(String(16), default="unchanged")
+    target_type: Mapped[str | None] = mapped_column(String(8))
+    target_id: Mapped[str | None]
+    target_label: Mapped[str | None]
+    effects: Mapped[list[Any]] = mapped_column(default=list)
+    reason: Mapped[str | None] = mapped_column(String(32))
     detail: Mapped[str | None]
     warnings: Mapped[list[str]]
     user_agent: Mapped[str | None]
+    duration_ms: Mapped[int | None] = mapped_column(Integer)
+    request_body: Mapped[str | None] = mapped_column(deferred=True)
+    answer_body: Mapped[str | None] = mapped_column(deferred=True)
+    # The Bulk request that this operation came in.
+    parent_id: Mapped[str | None]
     occurred_at: Mapped[int] = mapped_column(default=now_ms)
 
 

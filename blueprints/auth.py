@@ -63,11 +63,13 @@ def require_token_holder() -> TokenHolder:
         raise NotAuthenticated(_missing_or_unknown(request.headers.get("Authorization")))
     if holder.revoked_at is not None:
         raise NotAuthenticated(
-            "The SCIM token was revoked. Issue a new one in Directory sync and paste it into the IdP."
+            "The SCIM token was revoked. Issue a new one in Directory sync and paste it into the IdP.",
+            code="token_revoked",
         )
     if holder.is_expired(now_ms()):
         raise NotAuthenticated(
-            "The SCIM token has expired. Issue a new one in Directory sync and paste it into the IdP."
+            "The SCIM token has expired. Issue a new one in Directory sync and paste it into the IdP.",
+            code="token_expired",
         )
     if holder.directory_disabled_at is not None:
         raise directory_is_off()

@@ -1,5 +1,6 @@
 """``/scim/v2``: what an identity provider talks to. The bearer token alone decides the organization."""
 
+import json
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -21,14 +22,15 @@ from blueprints.auth import note_token_use, require_token_holder, usable_token_h
 from blueprints.bodies import request_body
 from blueprints.errors import is_deadlock, scim_answer
 from blueprints.limits import limiter
+from blueprints.scim_activity import DISCOVERY, log_operation, log_write, note_answer
 from database import db
-from directory.activity import record_activity
 from directory.directories import Directory
 from errors import Conflict, DomainError
+from ids import new_id
 from organizations.scim_tokens import TokenHolder
 from scim.bulk import BulkRequest, BulkRun, OperationService, bulk_answer, read_bulk, summary
 from scim.provider import bulk_capability, make_provider
-from scim.service import DirectoryHandler, DirectoryService
+from scim.service import DirectoryHandler, DirectoryService, TextResponse
 from scim.storage import DirectoryStorage
 
 if TYPE_CHECKING:
@@ -37,7 +39,6 @@ if TYPE_CHECKING:
 bp = Blueprint("scim", __name__)
 
 PROVIDER = make_provider()
-DISCOVERY = re.compile(r"/scim/v2/(ServiceProviderConfig|ResourceTypes|Schemas)(/[^/]+)?/?")
 # Two organizations that meet the same new person at once, or lock each other out, are told apart by trying again.
 ATTEMPTS = 3
 # The whole list of members of a group, which Okta sends with every change: some 100 bytes for each of 80,000.
@@ -68,6 +69,9 @@ limiter.shared_limit(
     exempt_when=lambda: usable_token_holder() is not None,
     deduct_when=lambda response: response.status_code == 401,
 )(bp)
+
+
+bp.after_request(note_answer)
 
 
 @bp.record
@@ -130,13 +134,14 @@ def serve(path: str = "") -> Response:
     """Answer a SCIM request (RFC 7644 §3.2)."""
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise UnsupportedMediaTypeException(detail="Compressed bodies are not accepted. Send the body as it is.")
+    g.scim_body = request_body(max_payload_size())
     scim_request = ScimRequest(
         method="GET" if request.method == "HEAD" else request.method,
         base_url=current_app.config["SCIM_ENDPOINT_URL"].rstrip("/"),
         path=f"/{path}",
         query=request.args.to_dict(),
         headers=list(request.headers.items()),
-        body=request_body(max_payload_size()),
+        body=g.scim_body,
     )
     if request.method == "OPTIONS":
         return scim_answer(service().options_response(scim_request))
@@ -165,12 +170,11 @@ def write(scim_request: ScimRequest, holder: TokenHolder) -> ScimResponse:
                     return run_bulk(session, directory, scim_request.base_url)
                 storage = DirectoryStorage(PROVIDER, session, directory)
                 response = DirectoryHandler(service(), storage).handle(scim_request)
-                log(session, directory, response.status.value, None)
+                if response.body is not None:  # rendered once, for the log and for the answer
+                    text = json.dumps(response.body, ensure_ascii=False)
+                    response = TextResponse(response.status, text, response.headers)
+                log_write(session, directory, response.status.value, getattr(response, "text", None))
                 return response
-        except SCIMException as refusal:
-            with db.unit_of_work() as session:
-                log(session, directory, refusal.status, refusal.detail)
-            raise
         except (Conflict, OperationalError) as failure:
             retriable = isinstance(failure, Conflict) or is_deadlock(failure)
             if attempt == ATTEMPTS or not retriable:
@@ -182,31 +186,12 @@ def run_bulk(session: Session, directory: Directory, base_url: str) -> ScimRespo
     """Answer a Bulk request. In the log its entry is followed by one for each operation, as if that had come alone."""
     bulk = bulk_request()
     results = BulkRun(current_app.extensions["scim_operation_service"], session, directory, base_url).run(bulk)
-    log(session, directory, 200, summary(results, len(bulk.operations)))
+    g.scim_body = None  # what was sent stands beside each operation
+    log_write(session, directory, 200, None, summary(results, len(bulk.operations)))
     for result in results:
-        record_activity(
-            session,
-            replace(directory, warnings=result.warnings),
-            method=result.method or "",
-            path=f"/scim/v2{result.path}",
-            status=result.status,
-            detail=result.error.detail if result.error is not None else None,
-            user_agent=request.user_agent.string or None,
-        )
+        one = replace(directory, warnings=result.warnings, effects=result.effects)
+        log_operation(session, one, result, new_id("req"))
     return bulk_answer(results)
-
-
-def log(session: Session, directory: Directory, status: int, detail: str | None) -> None:
-    """Write this request into the directory's activity log."""
-    record_activity(
-        session,
-        directory,
-        method=request.method,
-        path=request.path,
-        status=status,
-        detail=detail,
-        user_agent=request.user_agent.string or None,
-    )
 
 
 @bp.errorhandler(SCIMException)

@@ -1,22 +1,85 @@
-"""The activity log: what the IdP asked for, what became of it, and what its admin should know."""
+"""The activity log: what the IdP asked for, what became of it, and what its admin should know.
+
+An entry is written for each SCIM request that wrote something, was refused or
+failed, or tested the connection; of a Bulk request one for the whole and one
+for each operation (``parent_id``). Plain look-ups are not written down.
+
+Columns of ``DirectoryActivity``, beside who, when, method, path and status:
+
+- ``action``: one word for what became of it, see ``ACTIONS``.
+- ``target_type`` (``User`` or ``Group``), ``target_id`` and ``target_label``
+  (userName, displayName): what the request was about, as far as is known.
+- ``effects``: what changed, a list of ``{"action", "type", "id", "label",
+  "changes"}``; the target first, then the people whom a group's change
+  reached, at most 20. ``changes`` is ``{field: {"from", "to"}}`` of the
+  product's user, and of a group ``joined`` and ``left``, each a number.
+- ``reason``: for refusals a machine code; ``directory.remedies`` has the words.
+- ``detail``: the sentence of the answer. ``warnings``: sentences, although it succeeded.
+- ``request_body`` and ``answer_body``: text, mostly JSON, masked and at most
+  8 KiB; null where there was none or bodies are not kept. A longer one ends
+  with ``… (12,345 bytes in all)`` and is no JSON any more.
+- ``duration_ms``: from the arrival of the request until its entry was written.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
-from sqlalchemy import ColumnElement, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, insert, select
+from sqlalchemy.orm import Session, undefer
 from typing_extensions import TypedDict
 
 from clock import now_ms
 from directory.directories import Directory
-from ids import first_id, new_id
+from directory.kept_bodies import kept_body
+from ids import first_id
 from models import DirectoryActivity
 from webhooks.representations import Moment
 
+ACTIONS = {
+    "created": "Created",
+    "restored": "Restored",
+    "updated": "Updated",
+    "activated": "Reactivated",
+    "deactivated": "Deactivated",
+    "deleted": "Deleted",
+    "unchanged": "Nothing changed",
+    "tested": "Tested the connection",
+    "bulk": "Bulk request",
+    "mapped": "Applied the attribute mapping",
+    "refused": "Refused",
+    "failed": "Failed",
+}
 DETAIL_LENGTH = 1000
+LABEL_LENGTH = 200
 WARNINGS = 20
+
+# Built once: each write of an IdP executes it.
+INSERT = insert(DirectoryActivity)
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request of an IdP: the id under which it is logged, what was asked, and what was sent."""
+
+    id: str
+    method: str
+    path: str
+    body: bytes | None = None
+    user_agent: str | None = None
+    parent_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a request: the status, the answer, and of a refusal its reason and its sentence."""
+
+    status: int
+    answer: bytes | None = None
+    detail: str | None = None
+    reason: str | None = None
+    duration_ms: int | None = None
 
 
 class ScimActivityObject(TypedDict):
@@ -26,40 +89,81 @@ class ScimActivityObject(TypedDict):
     object: Literal["scim_activity"]
     organization_id: str
     scim_token_id: str | None
+    parent_id: Annotated[str | None, Field(description="The Bulk request of which it was an operation.")]
     method: str
     path: str
     status: int
-    detail: Annotated[str | None, Field(description="Why it was refused.")]
+    action: Annotated[str, Field(description=f"What became of it: {', '.join(f'`{name}`' for name in ACTIONS)}.")]
+    target_type: Annotated[str | None, Field(description="`User` or `Group`.")]
+    target_id: str | None
+    target_label: Annotated[str | None, Field(description="A user name or the name of a group.")]
+    effects: Annotated[
+        list[dict[str, Any]], Field(description="What changed: the target first, then others it reached.")
+    ]
+    reason: Annotated[str | None, Field(description="Why it was refused, as a code.")]
+    detail: Annotated[str | None, Field(description="Why it was refused, as a sentence.")]
     warnings: Annotated[list[str], Field(description="What the admin should know of it.")]
     user_agent: str | None
+    duration_ms: int | None
+    request_body: Annotated[str | None, Field(description="What was sent, without secrets, at most 8 KiB.")]
+    answer_body: Annotated[str | None, Field(description="What was answered, likewise.")]
     occurred_at: Moment
 
 
 def record_activity(
-    session: Session,
-    directory: Directory,
-    *,
-    method: str,
-    path: str,
-    status: int,
-    detail: str | None = None,
-    user_agent: str | None = None,
+    session: Session, directory: Directory, call: Call, outcome: Outcome, *, keep_bodies: bool = True
 ) -> None:
-    """Write one request of an IdP into the log. Bodies are not kept: they hold people's data, and passwords."""
-    session.add(
-        DirectoryActivity(
-            id=new_id("req"),
-            organization_id=directory.organization_id,
-            token_id=directory.token_id,
-            method=method,
-            path=path[:DETAIL_LENGTH],
-            status=status,
-            detail=detail[:DETAIL_LENGTH] if detail else None,
-            warnings=list(dict.fromkeys(directory.warnings))[:WARNINGS],
-            user_agent=user_agent[:200] if user_agent else None,
-            occurred_at=now_ms(),
-        )
+    """Write one request of an IdP into the log of its directory."""
+    target_type, target_id, target_label = target_of(directory, call.path)
+    effects = directory.effects if outcome.status < 400 else []
+    session.connection().execute(
+        INSERT,
+        {
+            "id": call.id,
+            "organization_id": directory.organization_id,
+            "token_id": directory.token_id,
+            "parent_id": call.parent_id,
+            "method": call.method[:8],
+            "path": call.path[:DETAIL_LENGTH],
+            "status": outcome.status,
+            "action": action_of(call, outcome, effects),
+            "target_type": target_type,
+            "target_id": target_id,
+            "target_label": target_label[:LABEL_LENGTH] if target_label else None,
+            "effects": effects,
+            "reason": outcome.reason,
+            "detail": outcome.detail[:DETAIL_LENGTH] if outcome.detail else None,
+            "warnings": list(dict.fromkeys(directory.warnings))[:WARNINGS],
+            "user_agent": call.user_agent[:200] if call.user_agent else None,
+            "duration_ms": outcome.duration_ms,
+            "request_body": kept_body(call.body) if keep_bodies else None,
+            "answer_body": kept_body(outcome.answer) if keep_bodies else None,
+            "occurred_at": now_ms(),
+        },
     )
+
+
+def action_of(call: Call, outcome: Outcome, effects: Sequence[dict[str, Any]]) -> str:
+    """Return in one word what became of a request."""
+    if outcome.status >= 400:
+        return "failed" if outcome.status >= 500 else "refused"
+    if effects:
+        return str(effects[0]["action"])
+    if call.method in ("GET", "HEAD"):
+        return "tested"
+    if call.path.endswith("/scim/attribute-mappings"):
+        return "mapped"
+    return "bulk" if call.path.rstrip("/").endswith("/Bulk") else "unchanged"
+
+
+def target_of(directory: Directory, path: str) -> tuple[str | None, str | None, str | None]:
+    """Return what a request was about: the kind, the id and a label, each None where it is not known."""
+    if directory.effects:
+        first = directory.effects[0]
+        return first["type"], first["id"], first["label"]
+    parts = path.partition("?")[0].removeprefix("/scim/v2").strip("/").split("/")
+    kind = {"users": "User", "groups": "Group"}.get(parts[0].lower())
+    return kind, parts[1][:LABEL_LENGTH] if kind and len(parts) == 2 and parts[1] else None, directory.label
 
 
 @dataclass(frozen=True)
@@ -67,7 +171,7 @@ class ActivityFilter:
     """Which requests are wanted; what is None is not asked for. Moments are in Unix milliseconds.
 
     ``status_class`` is 2 for those that succeeded, 4 for those refused, 5 for those that failed. ``about`` is the id of
-    a person or group whom the address names.
+    the person or group that a request was about.
     """
 
     status_class: int | None = None
@@ -85,7 +189,7 @@ class ActivityFilter:
         if self.method is not None:
             yield request.method == self.method
         if self.about is not None:
-            yield request.path.contains(f"/{self.about}", autoescape=True)
+            yield request.target_id == self.about
         if self.token_id is not None:
             yield request.token_id == self.token_id
         if self.since is not None:
@@ -106,7 +210,11 @@ def list_activity(
     before: str | None = None,
 ) -> Sequence[DirectoryActivity]:
     """Return one page of the log, the latest first; ``before`` is the id of the last one of the page before."""
-    query = select(DirectoryActivity).where(DirectoryActivity.organization_id == organization_id, *wanted.conditions())
+    query = (
+        select(DirectoryActivity)
+        .where(DirectoryActivity.organization_id == organization_id, *wanted.conditions())
+        .options(undefer(DirectoryActivity.request_body), undefer(DirectoryActivity.answer_body))
+    )
     if before is not None:
         query = query.where(DirectoryActivity.id < before)
     return session.scalars(query.order_by(DirectoryActivity.id.desc()).limit(limit)).all()
@@ -119,11 +227,21 @@ def activity_object(activity: DirectoryActivity) -> ScimActivityObject:
         "object": "scim_activity",
         "organization_id": activity.organization_id,
         "scim_token_id": activity.token_id,
+        "parent_id": activity.parent_id,
         "method": activity.method,
         "path": activity.path,
         "status": activity.status,
+        "action": activity.action,
+        "target_type": activity.target_type,
+        "target_id": activity.target_id,
+        "target_label": activity.target_label,
+        "effects": activity.effects,
+        "reason": activity.reason,
         "detail": activity.detail,
         "warnings": activity.warnings,
         "user_agent": activity.user_agent,
+        "duration_ms": activity.duration_ms,
+        "request_body": activity.request_body,
+        "answer_body": activity.answer_body,
         "occurred_at": activity.occurred_at,
     }

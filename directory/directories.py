@@ -1,11 +1,14 @@
 """A directory: what one organization's IdP pushes. Every function of this package works in one."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from models import EnterpriseConnection
+
+EFFECTS = 20
 
 
 @dataclass(frozen=True)
@@ -17,10 +20,19 @@ class Directory:
     enterprise_connection_id: str | None = None
     # What an IT admin should know about this request although it succeeded; ends up in the activity log.
     warnings: list[str] = field(default_factory=list, compare=False)
+    # What this request did, for the activity log: its target first, then whom that reached.
+    effects: list[dict[str, Any]] = field(default_factory=list, compare=False)
+    # What a request calls its target, where nothing came of it.
+    label: str | None = field(default=None, compare=False)
 
     def warn(self, *sentences: str) -> None:
         """Note something that the IT admin should know."""
         self.warnings.extend(sentences)
+
+    def note(self, action: str, kind: str, id_: str, label: str | None, changes: dict[str, Any] | None = None) -> None:
+        """Note what was done to a user or a group, as ``directory.activity`` describes it; the first ones are kept."""
+        if len(self.effects) < EFFECTS:
+            self.effects.append({"action": action, "type": kind, "id": id_, "label": label, "changes": changes or {}})
 
 
 def find_connection_id(session: Session, directory: Directory) -> str | None:

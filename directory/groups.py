@@ -40,6 +40,7 @@ def create_group(
     session.add(group)
     session.flush()
     joined, _ = change_members(session, directory, group.id, members)
+    directory.note("created", "Group", group.id, group.display_name, {"joined": len(joined)})
     event = group_event(session, directory, "scimGroup.created", group, joined=joined)
     _record_with_consequences(session, directory, event, joined)
     return group
@@ -64,6 +65,7 @@ def change_group(
     _check_version(group, expected_version)
     joined, left = change_members(session, directory, group_id, members)
     if not joined and not left and is_stored(resource.document, group.document):
+        directory.note("unchanged", "Group", group_id, group.display_name)
         return group
     before_name, after_name = (group.display_name, group.external_id), (resource.display_name, resource.external_id)
     renamed = before_name != after_name  # a mapping may know a group by either
@@ -71,6 +73,7 @@ def change_group(
     group.last_modified_at = now_ms()
     _write_group(group, resource)
     session.flush()
+    directory.note("updated", "Group", group_id, group.display_name, {"joined": len(joined), "left": len(left)})
     event = group_event(session, directory, "scimGroup.updated", group, joined=joined, left=left)
     touched = _everybody(session, directory, group_id) if renamed else joined
     _record_with_consequences(session, directory, event, {*touched, *left})
@@ -86,6 +89,7 @@ def delete_group(session: Session, directory: Directory, group_id: str, *, expec
     group = get_group(session, directory, group_id, lock=True)
     _check_version(group, expected_version)
     _, left = change_members(session, directory, group_id, MemberChange(replaces=True))
+    directory.note("deleted", "Group", group_id, group.display_name, {"left": len(left)})
     event = group_event(session, directory, "scimGroup.deleted", group, left=left)
     session.delete(group)
     session.flush()
@@ -149,6 +153,7 @@ def _reevaluate(session: Session, directory: Directory, user_ids: Iterable[str])
             changes = follow_directory(session, directory, people[row.user_id], mapped, active=True)
             if changes:
                 followed[row.user_id] = changes
+                directory.note("updated", "User", row.user_id, row.user_name, changes)
     return followed
 
 

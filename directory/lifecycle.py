@@ -53,6 +53,7 @@ def create_directory_user(session: Session, directory: Directory, resource: User
     else:
         write_profile(session, directory, user, mapped, active=False)
         session.flush()
+    directory.note("created" if row.version == 1 else "restored", "User", row.user_id, row.user_name)
     return row
 
 
@@ -144,6 +145,7 @@ def change_directory_user(
     sent_groups = row.sent_groups if resource.sent_groups is None else resource.sent_groups
     is_same = is_stored(resource.document, row.document)
     if is_same and sent_groups == row.sent_groups:
+        directory.note("unchanged", "User", user_id, row.user_name)
         return row
     groups = groups_of(session, directory, user_id)
     mapped = load_mapping(session, directory.organization_id).evaluate(
@@ -154,12 +156,15 @@ def change_directory_user(
     row.version += 0 if is_same else 1
     _write_row(session, row, resource, mapped)
     if was_active and not row.active:
+        directory.note("deactivated", "User", user_id, row.user_name)
         write_profile(session, directory, user, mapped, active=True)
         deprovision(session, directory, user, mapped)
     elif row.active and not was_active:
+        directory.note("activated", "User", user_id, row.user_name)
         provision(session, directory, user, mapped)
     else:
         changes = follow_directory(session, directory, user, mapped, active=row.active)
+        directory.note("updated", "User", user_id, row.user_name, changes)
         if changes or not is_same:
             _record(session, directory, "scimUser.updated", user, mapped, changes=changes)
         note_lost_admin(session, directory, [(user, changes)])
@@ -192,6 +197,7 @@ def delete_directory_user(
     _check_version(row, expected_version)
     left = leave_all_groups(session, directory, user_id)
     user = lock_user(session, user_id)
+    directory.note("deleted", "User", user_id, row.user_name)
     was_active, row.active = row.active, False
     row.deleted_at = row.last_modified_at = now_ms()
     row.version += 1

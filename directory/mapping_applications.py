@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session
 from typing_extensions import TypedDict
 
 from clock import now_ms
-from directory.activity import record_activity
+from directory.activity import Call, Outcome, record_activity
 from directory.directories import Directory
+from ids import new_id
 from models import DirectoryUser, MappingApplication
 from webhooks.representations import Moment
 
@@ -143,7 +144,8 @@ def end_application(session: Session, application: MappingApplication, state: st
     if directory.warnings or error:
         path = f"/v1/organizations/{application.organization_id}/scim/attribute-mappings"
         status = 500 if state == FAILED else 200
-        record_activity(session, directory, method="PUT", path=path, status=status, detail=error)
+        reason = "internal_error" if state == FAILED else None
+        record_activity(session, directory, Call(new_id("req"), "PUT", path), Outcome(status, None, error, reason))
     session.flush()
 
 

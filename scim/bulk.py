@@ -60,7 +60,7 @@ class BulkRequest:
 
 @dataclass
 class OperationResult:
-    """What became of one operation; ``warnings`` are for the activity log."""
+    """What became of one operation; ``warnings``, ``effects`` and ``data`` are for the activity log."""
 
     method: str | None
     path: str
@@ -70,6 +70,8 @@ class OperationResult:
     version: str | None = None
     error: Error | None = None
     warnings: list[str] = field(default_factory=list)
+    effects: list[dict[str, Any]] = field(default_factory=list)
+    data: Any = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as the answer lists it (RFC 7644 §3.7.3)."""
@@ -282,7 +284,7 @@ class BulkRun:
         """Serve one operation, and return what became of it."""
         operation = plan.operation(step)
         path = operation.path or ""
-        result = OperationResult(operation.method, path, operation.bulk_id, 0)
+        result = OperationResult(operation.method, path, operation.bulk_id, 0, data=operation.data)
         if operation.method != "POST":  # all but a failed creation have a location, even one that leads nowhere
             result.location = self.base_url + path
         try:
@@ -315,11 +317,12 @@ class BulkRun:
 
         :raises SCIMException: When it is refused, or fails.
         """
-        directory = replace(self.directory, warnings=result.warnings)
+        directory = replace(self.directory, warnings=result.warnings, effects=result.effects)
         handler = DirectoryHandler(self.service, OperationStorage(self.service.provider, self.session, directory))
         request = self.request_of(operation)
         for _attempt in range(ATTEMPTS):
             result.warnings.clear()
+            result.effects.clear()
             try:
                 with translated_errors(), self.session.begin_nested():
                     return handler.handle(request)

@@ -168,7 +168,7 @@ def value_for(connection: Connection, column: Column[Any]) -> Any:
     for reference in column.foreign_keys:
         return connection.scalar(select(reference.column).limit(1))
     kind = column.type.python_type
-    return {} if kind in (dict, list) else kind()
+    return [] if kind is object else kind()  # of JSON
 
 
 def definitions(connection: Connection) -> set[Any]:

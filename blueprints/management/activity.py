@@ -20,9 +20,7 @@ class ActivityQuery(PageQuery):
         Field(description="`refused` is 4xx, `failed` 5xx."),
     ] = None
     method: Literal["POST", "PUT", "PATCH", "DELETE", "GET"] | None = None
-    resource_id: Annotated[str | None, Field(description="Only requests at the address of this person or group.")] = (
-        None
-    )
+    resource_id: Annotated[str | None, Field(description="Only requests about this person or group.")] = None
     token_id: Annotated[str | None, Field(description="Only requests with this SCIM token.")] = None
     since: Annotated[Since | None, Field(description="Only from this moment on, in Unix milliseconds.")] = None
     until: Annotated[Since | None, Field(description="Only before this moment, in Unix milliseconds.")] = None

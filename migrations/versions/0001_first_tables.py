@@ -72,9 +72,19 @@ def upgrade() -> None:
         sa.Column("method", sa.String(length=8), nullable=False),
         sa.Column("path", sa.Text(), nullable=False),
         sa.Column("status", sa.Integer(), nullable=False),
+        sa.Column("action", sa.String(length=16), nullable=False),
+        sa.Column("target_type", sa.String(length=8), nullable=True),
+        sa.Column("target_id", sa.Text(), nullable=True),
+        sa.Column("target_label", sa.Text(), nullable=True),
+        sa.Column("effects", sa.JSON(), nullable=False),
+        sa.Column("reason", sa.String(length=32), nullable=True),
         sa.Column("detail", sa.Text(), nullable=True),
         sa.Column("warnings", sa.JSON(), nullable=False),
         sa.Column("user_agent", sa.Text(), nullable=True),
+        sa.Column("duration_ms", sa.Integer(), nullable=True),
+        sa.Column("request_body", sa.Text(), nullable=True),
+        sa.Column("answer_body", sa.Text(), nullable=True),
+        sa.Column("parent_id", sa.Text(), nullable=True),
         sa.Column("occurred_at", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(
             ["organization_id"], ["organizations.id"], name=op.f("fk_directory_activities_organization_id")
@@ -85,6 +95,31 @@ def upgrade() -> None:
         op.f("ix_directory_activities_organization_id_id"),
         "directory_activities",
         ["organization_id", "id"],
+    )
+    op.create_index(
+        op.f("ix_directory_activities_organization_id_target_id_id"),
+        "directory_activities",
+        ["organization_id", "target_id", "id"],
+    )
+    op.create_index(
+        "ix_directory_activities_refused",
+        "directory_activities",
+        ["organization_id", "id"],
+        sqlite_where=sa.text("status >= 400"),
+        postgresql_where=sa.text("status >= 400"),
+    )
+    op.create_table(
+        "directory_setups",
+        sa.Column("organization_id", sa.Text(), nullable=False),
+        sa.Column("provider", sa.String(length=32), nullable=False),
+        sa.Column("confirmed_steps", sa.JSON(), nullable=False),
+        sa.Column("token_id", sa.Text(), nullable=True),
+        sa.Column("started_at", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["organizations.id"], name=op.f("fk_directory_setups_organization_id")
+        ),
+        sa.PrimaryKeyConstraint("organization_id", name=op.f("pk_directory_setups")),
     )
     op.create_table(
         "directory_groups",
@@ -452,6 +487,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_passwords_user_id")),
         sa.PrimaryKeyConstraint("user_id", name=op.f("pk_passwords")),
     )
+    op.create_index(op.f("ix_scim_tokens_prefix"), "scim_tokens", ["prefix"])
     op.create_table(
         "sessions",
         sa.Column("id", sa.Text(), nullable=False),
@@ -615,6 +651,7 @@ def downgrade() -> None:
     op.drop_table("enterprise_connection_domains")
     op.drop_table("enterprise_connections")
     op.drop_table("directory_groups")
+    op.drop_table("directory_setups")
     op.drop_table("directory_activities")
     op.drop_table("administrative_acts")
     op.drop_table("roles")

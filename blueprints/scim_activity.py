@@ -1,0 +1,160 @@
+"""Which SCIM requests are written down in the activity log: those that write, fail or test the connection."""
+
+import json
+import logging
+import re
+import time
+from typing import Any
+
+from flask import Response, current_app, g, request
+from redis import RedisError
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from blueprints.errors import trace_id
+from database import db
+from directory.activity import Call, Outcome, record_activity
+from directory.directories import Directory
+from directory.kept_bodies import PARSED_BYTES, kept_query
+from organizations.scim_tokens import TokenHolder
+from organizations.token_recognition import recognise_token
+from scim.bulk import OperationResult
+from scim.reasons import reason_of
+
+log = logging.getLogger(__name__)
+
+DISCOVERY = re.compile(r"/scim/v2/(ServiceProviderConfig|ResourceTypes|Schemas)(/[^/]+)?/?")
+LISTS = re.compile(r"/scim/v2/(Users|Groups)/?")
+# Names that nobody has, by which Entra ID and OneLogin try whether a look-up works.
+NOBODY = re.compile(r"""AzureAD_Test|\beq ["'][0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}["']""", re.IGNORECASE)
+RESOURCE = re.compile(r"/scim/v2/(Users|Groups)/[^/]+/?")
+# What an IdP repeats many times in a second is written down once in this time.
+REPEATED_MS = {"tested": 2_000, "rate_limited": 10_000, 401: 5_000}
+
+
+def this_call() -> Call:
+    """Return this request as the log keeps it."""
+    query = kept_query(request.query_string.decode("latin-1")) if keeps_bodies() else ""
+    return Call(trace_id(), request.method, request.path + query, g.get("scim_body"), request.user_agent.string or None)
+
+
+def keeps_bodies() -> bool:
+    """Tell whether this deployment keeps what was sent and answered."""
+    return bool(current_app.config["ACTIVITY_BODIES"])
+
+
+def milliseconds() -> int:
+    """Return how long this request has taken so far."""
+    return round((time.perf_counter() - g.began_at) * 1000)
+
+
+def log_write(session: Session, directory: Directory, status: int, text: str | None, detail: str | None = None) -> None:
+    """Write a request that succeeded into the log, in its own transaction."""
+    outcome = Outcome(status, text.encode() if text else None, detail, duration_ms=milliseconds())
+    record_activity(session, directory, this_call(), outcome, keep_bodies=keeps_bodies())
+
+
+def log_operation(session: Session, directory: Directory, result: OperationResult, id_: str) -> None:
+    """Write one operation of a Bulk request into the log, as if it had come alone."""
+    path = f"/scim/v2{result.path}"
+    body = None if result.data is None else json.dumps(result.data).encode()
+    call = Call(id_, result.method or "", path, body, request.user_agent.string or None, parent_id=trace_id())
+    error: dict[str, Any] = {} if result.error is None else result.error.model_dump()
+    outcome = Outcome(
+        result.status,
+        json.dumps(result.to_json()).encode(),
+        error.get("detail"),
+        reason_of(path, result.status, error) if error else None,
+    )
+    record_activity(session, directory, call, outcome, keep_bodies=keeps_bodies())
+
+
+def note_answer(response: Response) -> Response:
+    """Write down a request that was refused or failed, or that tested the connection; others were, or need not be."""
+    try:
+        if response.status_code >= 400:
+            _note_refusal(response)
+        elif request.method == "GET" and g.get("scim_holder") is not None and is_test(g.scim_holder):
+            _note_test(g.scim_holder, response)
+    except OperationalError as error:  # the answer itself is not to suffer
+        log.warning("a request could not be written into the activity log (trace %s): %s", trace_id(), error.orig)
+    return response
+
+
+def is_test(holder: TokenHolder) -> bool:
+    """Tell whether a read looks like the test of a connection: the first one with a token, or one that wants nothing.
+
+    Okta lists one or two people, others read what the server can do or look for a name that nobody has.
+    """
+    if holder.last_used_at is None:
+        return True
+    wanted = request.args.get("filter")
+    if wanted is not None:
+        return NOBODY.search(wanted) is not None
+    return (request.args.get("count") in ("0", "1", "2") and LISTS.fullmatch(request.path) is not None) or bool(
+        DISCOVERY.fullmatch(request.path)
+    )
+
+
+def _note_test(holder: TokenHolder, response: Response) -> None:
+    if not _is_news(f"{holder.token_id}:tested:{request.path}", REPEATED_MS["tested"]):
+        return
+    directory = Directory(holder.organization_id, holder.token_id, holder.enterprise_connection_id)
+    with db.unit_of_work() as session:
+        log_write(session, directory, response.status_code, response.get_data(as_text=True))
+
+
+def _note_refusal(response: Response) -> None:
+    status = response.status_code
+    if status == 404 and request.method == "GET" and RESOURCE.fullmatch(request.path) and not _is_doubled():
+        return  # an IdP asks whether somebody is still there, and that is an answer
+    holder: TokenHolder | None = g.get("scim_holder") or g.get("token_holder")
+    error = json.loads(response.get_data() or b"{}") if response.is_json else {}
+    if status == 401:
+        _note_stranger(response, error)
+    elif holder is not None:
+        reason = reason_of(request.path, status, error)
+        if status == 429 and not _is_news(f"{holder.token_id}:429", REPEATED_MS["rate_limited"]):
+            return
+        _write_refusal(holder.organization_id, holder.token_id, reason, response, error)
+
+
+def _is_doubled() -> bool:
+    return reason_of(request.path, 404, {}) == "base_url_wrong"
+
+
+def _note_stranger(response: Response, error: dict[str, Any]) -> None:
+    """Write down a request whose token opens nothing, for the organization that the token once belonged to."""
+    with db.reading() as session:
+        found = recognise_token(session, request.headers.get("Authorization"))
+    if found is not None and _is_news(f"{found.token_id}:{found.reason}", REPEATED_MS[401]):
+        _write_refusal(found.organization_id, found.token_id, found.reason, response, error)
+
+
+def _write_refusal(organization_id: str, token_id: str, reason: str, response: Response, error: dict[str, Any]) -> None:
+    outcome = Outcome(response.status_code, response.get_data(), error.get("detail"), reason, milliseconds())
+    directory = Directory(organization_id, token_id, label=_sent_label())
+    with db.unit_of_work() as session:
+        record_activity(session, directory, this_call(), outcome, keep_bodies=keeps_bodies())
+
+
+def _sent_label() -> str | None:
+    """Return what a refused body calls its user or group."""
+    body: bytes | None = g.get("scim_body")
+    if not body or len(body) > PARSED_BYTES:
+        return None
+    try:
+        sent = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    label = sent.get("userName") or sent.get("displayName") if isinstance(sent, dict) else None
+    return label.encode("utf-8", "replace").decode().replace("\0", "") if isinstance(label, str) else None
+
+
+def _is_news(key: str, milliseconds: int) -> bool:
+    """Tell whether something was not written down a moment ago. While Redis is away nobody knows, so it was."""
+    try:
+        return bool(current_app.extensions["redis"].set(f"activity:{key}", 1, nx=True, px=milliseconds))
+    except RedisError as error:
+        log.warning("a request was not written into the activity log, since Redis is away: %s", error)
+        return False
