@@ -46,5 +46,54 @@ function sendOnce(form) {
   window.addEventListener("pageshow", () => delete form.dataset.sent);
 }
 
+// A live panel is read anew from the page that it stands on, while somebody looks at it.
+const LIVE_MS = 2000;
+
+function keepLive(panel) {
+  const say = panel.parentElement.querySelector("[data-live-say]");
+  panel.querySelectorAll("[data-live-manual]").forEach((element) => (element.hidden = true));
+  panel.querySelectorAll("[data-live-on]").forEach((element) => (element.hidden = false));
+  let shown = panel.innerHTML;
+  let said = panel.dataset.say;
+
+  async function look() {
+    if (document.hidden || panel.contains(document.activeElement)) {
+      return;
+    }
+    const response = await fetch(window.location.href, { headers: { Accept: "text/html" }, cache: "no-store" });
+    if (!response.ok || response.redirected) {
+      throw new Error("the page is not there any more");
+    }
+    const page = new DOMParser().parseFromString(await response.text(), "text/html");
+    const fresh = page.getElementById(panel.id);
+    if (!fresh) {
+      throw new Error("the panel is not there any more");
+    }
+    fresh.querySelectorAll("[data-live-manual]").forEach((element) => (element.hidden = true));
+    fresh.querySelectorAll("[data-live-on]").forEach((element) => (element.hidden = false));
+    if (fresh.innerHTML !== shown) {
+      shown = fresh.innerHTML;
+      panel.className = fresh.className;
+      panel.replaceChildren(...fresh.childNodes);
+    }
+    if (fresh.dataset.say !== said) {
+      said = fresh.dataset.say;
+      say.textContent = said;
+    }
+  }
+
+  function later() {
+    window.setTimeout(() => look().then(later, showManual), LIVE_MS);
+  }
+
+  // Signed out, or the server is away: from here on the link does it.
+  function showManual() {
+    panel.querySelectorAll("[data-live-manual]").forEach((element) => (element.hidden = false));
+    panel.querySelectorAll("[data-live-on]").forEach((element) => (element.hidden = true));
+  }
+  later();
+}
+
+document.querySelectorAll("[data-live]").forEach(keepLive);
 document.querySelectorAll("[data-copy]").forEach(offerCopy);
 document.querySelectorAll("form[data-once]").forEach(sendOnce);
