@@ -13,6 +13,7 @@ from blueprints.profile import (
     proof,
     setup_links,
     sign_in,
+    wizard,
     words,
 )
 
@@ -31,3 +32,4 @@ bp.register_blueprint(account.bp)
 bp.register_blueprint(members.bp)
 bp.register_blueprint(directory_sync.bp)
 bp.register_blueprint(setup_links.bp)
+bp.register_blueprint(wizard.bp)

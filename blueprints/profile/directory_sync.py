@@ -3,12 +3,14 @@
 from flask import Blueprint, current_app, flash, redirect, render_template, url_for
 from werkzeug.wrappers import Response
 
-from blueprints.profile.access import needs, signed_in
+from blueprints.profile.access import needs, opens, signed_in
 from blueprints.profile.form_nonces import claim_nonce, new_nonce
 from blueprints.profile.forms import ConfirmForm, IssueTokenForm
+from blueprints.profile.providers import PROVIDERS
 from clock import now_ms
 from database import db
 from directory.overview import get_overview
+from directory.setups import find_setup
 from models import ScimToken
 from organizations.roles import PROVISIONING_MANAGE, PROVISIONING_READ
 from organizations.scim_tokens import get_scim_token, issue_scim_token, list_scim_tokens, revoke_scim_token
@@ -17,6 +19,7 @@ from webhooks.endpoints import list_given_up
 bp = Blueprint("directory_sync", __name__, url_prefix="/organization/directory-sync")
 
 SHOWN_TOKENS = 100
+SOON_MS = 14 * 24 * 3600 * 1000
 
 
 @bp.get("")
@@ -28,13 +31,18 @@ def show_overview() -> str:
         overview = get_overview(session, signed_in().organization_id, now)
         tokens = list_scim_tokens(session, signed_in().organization_id, limit=SHOWN_TOKENS)
         given_up_endpoints = list_given_up(session, signed_in().organization_id)
+        setup = find_setup(session, signed_in().organization_id)
         session.expunge_all()
+    soon = [token for token in tokens if not is_past(token, now) and ends_soon(token, now)]
     tokens = sorted(tokens, key=lambda token: is_past(token, now))
     return render_template(
         "profile/directory_sync.html",
         overview=overview,
         given_up_endpoints=given_up_endpoints,
         tokens=tokens,
+        ending_tokens=soon,
+        provider=PROVIDERS.get(setup.provider) if setup is not None else None,
+        opens=opens,
         now=now,
         endpoint_url=endpoint_url(),
     )
@@ -91,6 +99,11 @@ def revoke_token(token_id: str) -> Response:
 def is_past(token: ScimToken, now: int) -> bool:
     """Tell whether a token is revoked or expired."""
     return token.revoked_at is not None or (token.expires_at is not None and token.expires_at <= now)
+
+
+def ends_soon(token: ScimToken, now: int) -> bool:
+    """Tell whether a token expires within two weeks."""
+    return token.expires_at is not None and token.expires_at - now < SOON_MS
 
 
 def endpoint_url() -> str:

@@ -1,8 +1,10 @@
 """Times, names and sources in words, as filters of the templates."""
 
+import re
 from zlib import crc32
 
 from flask import Blueprint
+from markupsafe import Markup, escape
 
 from clock import now_ms, to_datetime
 
@@ -58,6 +60,30 @@ def ago(milliseconds: int, now: int | None = None) -> str:
     return f"on {day(milliseconds)}"
 
 
+def lately(milliseconds: int, now: int | None = None) -> str:
+    """Return how long ago a moment was, to the second in the last minute: ``4 seconds ago``."""
+    passed = (now_ms() if now is None else now) - milliseconds
+    return f"{counted(max(1, passed // 1000), 'second')} ago" if passed < MINUTE else ago(milliseconds, now)
+
+
+def weekday(milliseconds: int, now: int | None = None) -> str:
+    """Return a moment as somebody would name its day: ``today at 14:05 UTC``, ``on Monday``, ``on 3 Nov 2025``."""
+    moment, today = to_datetime(milliseconds), to_datetime(now_ms() if now is None else now)
+    days = (today.date() - moment.date()).days
+    if days == 0:
+        return f"today at {moment:%H:%M} UTC"
+    if days == 1:
+        return "yesterday"
+    return f"on {moment:%A}" if 1 < days < 7 else f"on {day(milliseconds)}"
+
+
+def marked(text: str) -> Markup:
+    """Return a sentence of a guide as HTML: ``**bold**`` and code in backquotes."""
+    html = str(escape(text))
+    html = re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", html)
+    return Markup(re.sub(r"`(.+?)`", r"<code translate='no'>\1</code>", html))  # noqa: S704  (escaped above)
+
+
 def counted(number: int, noun: str, plural: str | None = None) -> str:
     """Return a number with its noun, such as ``1 person`` or ``1,204 people``."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
@@ -96,5 +122,19 @@ def tint(key: str) -> int:
 
 def add_filters(bp: Blueprint) -> None:
     """Make the words available in all templates."""
-    for words in (day, minute, machine_time, ago, counted, role_source, way_in, browser, initials, tint):
+    for words in (
+        day,
+        minute,
+        machine_time,
+        ago,
+        lately,
+        weekday,
+        marked,
+        counted,
+        role_source,
+        way_in,
+        browser,
+        initials,
+        tint,
+    ):
         bp.add_app_template_filter(words)

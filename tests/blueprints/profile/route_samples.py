@@ -23,7 +23,7 @@ CHOICES = {
     "token": "unknown",  # of a link: a valid one would sign somebody in on the way
     "provider": "okta",
     "idp": "okta",
-    "step": "token",
+    "step": "connect",
     "key": "okta-groups",
     "path": "userName",
 }

@@ -140,11 +140,38 @@ def test_it_says_when_nobody_can_manage_any_more(app: Flask, acme: Any, acme_mem
     assert "Nobody can manage" not in globex_admin.get(SYNC).text
 
 
-def test_it_shows_the_base_url_and_what_to_do_in_okta(acme_admin: Any) -> None:
+def test_it_shows_the_base_url_and_leads_to_the_guides(acme_admin: Any) -> None:
     page = acme_admin.get(SYNC)
     assert page.words("#base-url") == "https://acme.authn.test/scim/v2/"
-    for words in ("Base URL", "API Token", "Test API Credentials", "Create Users", "Deactivate Users"):
-        assert words in page.words(".steps")
+    assert f"{SYNC}/setup" in page.links()
+
+
+def test_it_says_when_the_calls_of_the_idp_are_refused(
+    app: Flask, acme: Any, acme_admin: Any, globex_admin: Any
+) -> None:
+    change_tokens(app, acme.organization_id, last_used_at=now_ms() - MINUTE)
+    for _ in range(3):
+        add_activity(app, acme.organization_id, status=409, reason="user_name_taken", action="refused")
+    page = acme_admin.get(SYNC)
+    assert page.words(".state__sentence").startswith("Failing.") and page.words(".figures__alarm").endswith("3")
+    assert "find who else has it" in page.words(".troubles")
+    add_activity(app, acme.organization_id)
+    page = acme_admin.get(SYNC)
+    assert page.words(".state__sentence").startswith("Connected.")
+    assert "Errors in 24 hours" not in globex_admin.get(SYNC).text
+
+
+def test_it_says_for_how_long_nothing_was_heard(app: Flask, acme: Any, acme_admin: Any) -> None:
+    change_tokens(app, acme.organization_id, last_used_at=now_ms() - 12 * 24 * 60 * MINUTE)
+    assert acme_admin.get(SYNC).words(".state__sentence").startswith("Nothing heard for 12 days.")
+
+
+def test_it_warns_of_a_token_that_ends_soon(app: Flask, acme: Any, acme_admin: Any, globex_admin: Any) -> None:
+    change_tokens(app, acme.organization_id, expires_at=now_ms() + 5 * 24 * 60 * MINUTE + MINUTE)
+    assert "“First token” expires in 5 days." in acme_admin.get(SYNC).text.replace("“ ", "“").replace(" ”", "”")
+    assert "expires in" not in globex_admin.get(SYNC).text
+    change_tokens(app, acme.organization_id, expires_at=now_ms() + 50 * 24 * 60 * MINUTE)
+    assert "expires in" not in acme_admin.get(SYNC).text
 
 
 def test_a_webhook_endpoint_that_was_given_up_is_told_with_the_reason(
