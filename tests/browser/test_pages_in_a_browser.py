@@ -1,17 +1,12 @@
 """The pages in a real browser: narrow and wide, light and dark, with and without JavaScript."""
 
-import shutil
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from flask import Flask
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
-from werkzeug.serving import make_server
+from playwright.sync_api import Page, expect
 
 from clock import now_ms
 from database import db
@@ -21,24 +16,10 @@ from models import DirectoryActivity, DirectoryUser, OrganizationMembership, Sci
 from organizations.roles import get_role
 from organizations.scim_tokens import find_token_holder, issue_scim_token
 from organizations.sign_in import make_sign_in_link
+from tests.browser.windows import Window, served
 
 pytestmark = pytest.mark.slow
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-SCREENS = [(width, scheme) for width in (360, 1280) for scheme in ("light", "dark")]
-WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-# The browser notes every answer from 400 on in its console; that is no fault of the page.
-EXPECTED_NOISE = "the server responded with a status of 4"
 LONG_NAME = "Hubert Blaine Wolfeschlegelsteinhausenbergerdorff"
 
 
@@ -50,69 +31,8 @@ def environ(environ: dict[str, str]) -> dict[str, str]:
 @pytest.fixture
 def base_url(app: Flask) -> Iterator[str]:
     """The application, served to a browser."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://localhost:{server.server_port}"
-    server.shutdown()
-    thread.join()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield chromium
-        chromium.close()
-
-
-@dataclass
-class Window:
-    """A browser window that remembers what its pages complained about, and inspects each page it is told to."""
-
-    page: Page
-    context: BrowserContext
-    complaints: list[str] = field(default_factory=list)
-
-    def note(self, message: ConsoleMessage) -> None:
-        if EXPECTED_NOISE not in message.text:
-            self.complaints.append(f"{message.type}: {message.text}")
-
-    def inspect(self) -> None:
-        """Check that the page fits the screen, is accessible, and broke no policy."""
-        self.page.wait_for_load_state("load")
-        where = f"{self.page.title()} at {self.page.viewport_size}"
-        overflow = self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert overflow <= 0, where
-        assert self.page.locator("h1").count() == 1, where
-        assert self.complaints == [], where
-        found = Axe().run(self.page, options={"runOnly": {"type": "tag", "values": WCAG}})
-        assert found.response["violations"] == [], f"{where}\n{found.generate_report()}"
-
-    def tab_to(self, name: str) -> None:
-        """Press Tab until the control of this name has the focus."""
-        for _ in range(40):
-            self.page.keyboard.press("Tab")
-            if self.page.evaluate("document.activeElement.innerText || document.activeElement.id").strip() == name:
-                return
-        raise AssertionError(f"{name!r} cannot be reached by keyboard")
-
-
-@pytest.fixture
-def open_window(browser: Browser) -> Iterator[Callable[..., Any]]:
-    contexts: list[BrowserContext] = []
-
-    def open_one(width: int = 1280, scheme: str = "light", **kwargs: Any) -> Window:
-        context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme, **kwargs)
-        contexts.append(context)
-        window = Window(context.new_page(), context)
-        window.page.on("console", window.note)
-        window.page.on("pageerror", lambda error: window.complaints.append(str(error)))
-        return window
-
-    yield open_one
-    for context in contexts:
-        context.close()
+    with served(app) as url:
+        yield url
 
 
 @contextmanager
@@ -202,12 +122,11 @@ def organization_of(app: Flask, plaintext: str) -> str | None:
         return holder.organization_id if holder is not None and holder.is_usable(now_ms()) else None
 
 
-@pytest.mark.parametrize(("width", "scheme"), SCREENS)
 @pytest.mark.usefixtures("lived_in")
 def test_every_page_fits_is_accessible_and_breaks_no_policy(
-    open_window: Callable[..., Window], sign_in_url: Callable[[], str], base_url: str, width: int, scheme: str
+    open_window: Callable[..., Window], sign_in_url: Callable[[], str], base_url: str
 ) -> None:
-    window = open_window(width, scheme)
+    window = open_window()
     page, link = window.page, sign_in_url()
     for address in (f"{base_url}/sign-in", f"{base_url}/nothing", link):
         page.goto(address)
@@ -241,7 +160,7 @@ def test_a_token_is_issued_shown_once_and_revoked(
     width: int,
     javascript: bool,
 ) -> None:
-    window = open_window(width, java_script_enabled=javascript)
+    window = open_window(width=width, java_script_enabled=javascript)
     page = window.page
     page.goto(sign_in_url())
     page.get_by_role("button", name="Sign in to Acme").click()
