@@ -7,17 +7,34 @@ before they are written down.
 
 import json
 import re
+from functools import lru_cache
 from typing import Any
+from urllib.parse import unquote
 
 KEPT_BYTES = 8 * 1024
 # A larger body that holds a secret is not parsed; it is kept up to the secret.
 PARSED_BYTES = 64 * 1024
 MASK = "[not kept]"
+# The names of attributes are few and come again; longer ones are not worth remembering.
+SHORT = 64
 
-SECRET_NAME = re.compile(r"passw|passphrase|secret|token|credential|private_?key|api_?key|\bpin\b|otp", re.IGNORECASE)
+# What a name holds that names a secret; every write is searched for them, so there is no expression here.
+SECRET_WORDS = (
+    "passw",
+    "passphrase",
+    "secret",
+    "token",
+    "credential",
+    "privatekey",
+    "private_key",
+    "apikey",
+    "api_key",
+)
+SECRET_NAMES = frozenset({"pin", "otp"})
 # A letter that is written as an escape may hide one of these names.
-SUSPICIOUS = re.compile(rb"passw|passphrase|secret|token|credential|private_?key|api_?key|pin\b|otp|\\u00[4-7]", re.I)
-OUR_SECRETS = re.compile(r"\b(scim|sk|whsec|signin|setup)_[A-Za-z0-9+/=]{20,}")
+SUSPICIOUS = (*(word.encode() for word in SECRET_WORDS), *(f'"{name}"'.encode() for name in SECRET_NAMES), b"\\u00")
+OUR_PREFIXES = ("scim_", "sk_", "whsec_", "signin_", "setup_")
+OUR_SECRETS = re.compile(rf"({'|'.join(OUR_PREFIXES)})[A-Za-z0-9+/=]{{20,}}")
 
 
 def kept_body(body: bytes | None) -> str | None:
@@ -25,23 +42,40 @@ def kept_body(body: bytes | None) -> str | None:
     if not body:
         return None
     head = body[: PARSED_BYTES if len(body) <= PARSED_BYTES else KEPT_BYTES]
-    suspicious = SUSPICIOUS.search(head)
-    if suspicious is None:
+    folded = head.lower()
+    suspicious = [word for word in SUSPICIOUS if word in folded]
+    if not suspicious:
         return _text(body[:KEPT_BYTES], len(body))
-    if len(body) <= PARSED_BYTES:
-        try:
-            masked = json.dumps(_masked(json.loads(body)), ensure_ascii=False).encode("utf-8", "replace")
-            return _text(masked[:KEPT_BYTES], len(masked))
-        except (ValueError, RecursionError):
-            pass  # not JSON, so nobody can say where the secret ends
-    return _text(body[: min(suspicious.start(), KEPT_BYTES)], len(body))
+    masked = _masked_json(body) if len(body) <= PARSED_BYTES else None
+    if masked is not None:
+        return _text(masked[:KEPT_BYTES], len(masked))
+    return _text(body[: min(KEPT_BYTES, *map(folded.index, suspicious))], len(body))
+
+
+def _masked_json(body: bytes) -> bytes | None:
+    """Return a JSON body with its secrets masked; None for what is no JSON, where nobody can say where a secret ends."""
+    try:
+        return json.dumps(_masked(json.loads(body)), ensure_ascii=False).encode("utf-8", "replace")
+    except (ValueError, RecursionError):
+        return None
 
 
 def kept_query(query: str) -> str:
     """Return what is kept of the query of an address: all of it, or nothing where it may hold a secret."""
-    if not query or SECRET_NAME.search(query):
+    if not query or _is_secret(query) or ("%" in query and _is_secret(unquote(query))):
         return ""
     return f"?{_without_our_secrets(query)}"
+
+
+def _is_secret(name: str) -> bool:
+    """Tell whether a name, or a path that ends with one, is that of a secret."""
+    return _is_short_secret(name) if len(name) <= SHORT else _is_short_secret.__wrapped__(name)
+
+
+@lru_cache(maxsize=4096)
+def _is_short_secret(name: str) -> bool:
+    folded = name.lower()
+    return any(word in folded for word in SECRET_WORDS) or folded.rpartition(":")[2].rpartition(".")[2] in SECRET_NAMES
 
 
 def _masked(value: Any) -> Any:
@@ -50,9 +84,9 @@ def _masked(value: Any) -> Any:
         return [_masked(item) for item in value]
     if not isinstance(value, dict):
         return value
-    masked = {name: MASK if SECRET_NAME.search(name) else _masked(item) for name, item in value.items()}
+    masked = {name: MASK if _is_secret(name) else _masked(item) for name, item in value.items()}
     path = next((item for name, item in value.items() if name.lower() == "path"), None)
-    if isinstance(path, str) and SECRET_NAME.search(path):  # the operation of a PATCH
+    if isinstance(path, str) and _is_secret(path):  # the operation of a PATCH
         masked = {name: MASK if name.lower() == "value" else item for name, item in masked.items()}
     return masked
 
@@ -64,4 +98,4 @@ def _text(part: bytes, length: int) -> str:
 
 
 def _without_our_secrets(text: str) -> str:
-    return OUR_SECRETS.sub(MASK, text) if "_" in text else text
+    return OUR_SECRETS.sub(MASK, text) if any(prefix in text for prefix in OUR_PREFIXES) else text
