@@ -10,7 +10,7 @@ SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist worksteal
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run sign-in-link demo test test-postgresql lint audit bench migration
+.PHONY: help run sign-in-link demo test test-postgresql lint audit bench screenshots migration
 
 help: ## Print this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r target words; do printf '  make %-14s %s\n' "$$target" "$$words"; done
@@ -41,6 +41,9 @@ audit: ## Ask whether any requirement has a known vulnerability
 
 bench: $(VENV)/.installed-dev ## Measure how fast it is (write=1 keeps the table in docs/performance.md)
 	@$(BIN)/python -m bench $(if $(write),--write)
+
+screenshots: $(VENV)/.installed-dev ## Take the pictures in docs/images anew, in Chromium
+	@$(BIN)/python -m tests.browser.screenshots
 
 migration: $(VENV)/.installed-dev ## Write a migration for what changed in models.py: make migration message="…"
 	$(BIN)/flask --app app db upgrade

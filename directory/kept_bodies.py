@@ -53,7 +53,7 @@ def kept_body(body: bytes | None) -> str | None:
 
 
 def _masked_json(body: bytes) -> bytes | None:
-    """Return a JSON body with its secrets masked; None for what is no JSON, where nobody can say where a secret ends."""
+    """Return a JSON body with its secrets masked; None where a secret has no known end."""
     try:
         return json.dumps(_masked(json.loads(body)), ensure_ascii=False).encode("utf-8", "replace")
     except (ValueError, RecursionError):
