@@ -124,23 +124,28 @@ def record_activity(
             "token_id": directory.token_id,
             "parent_id": call.parent_id,
             "method": call.method[:8],
-            "path": call.path[:DETAIL_LENGTH],
+            "path": _storable(call.path, DETAIL_LENGTH),
             "status": outcome.status,
             "action": action_of(call, outcome, effects),
             "target_type": target_type,
             "target_id": target_id,
-            "target_label": target_label[:LABEL_LENGTH] if target_label else None,
+            "target_label": _storable(target_label, LABEL_LENGTH),
             "effects": effects,
             "reason": outcome.reason,
-            "detail": outcome.detail[:DETAIL_LENGTH] if outcome.detail else None,
+            "detail": _storable(outcome.detail, DETAIL_LENGTH),
             "warnings": list(dict.fromkeys(directory.warnings))[:WARNINGS],
-            "user_agent": call.user_agent[:200] if call.user_agent else None,
+            "user_agent": _storable(call.user_agent, LABEL_LENGTH),
             "duration_ms": outcome.duration_ms,
             "request_body": kept_body(call.body) if keep_bodies else None,
             "answer_body": kept_body(outcome.answer) if keep_bodies else None,
             "occurred_at": now_ms(),
         },
     )
+
+
+def _storable(text: str | None, length: int) -> str | None:
+    """Return the beginning of a text without what a database cannot hold, which a refusal may repeat."""
+    return text[:length].replace("\0", "").encode("utf-8", "replace").decode() if text else None
 
 
 def action_of(call: Call, outcome: Outcome, effects: Sequence[dict[str, Any]]) -> str:

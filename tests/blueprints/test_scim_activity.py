@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from redis import Redis
 from sqlalchemy import select, update
 
 from clock import now_ms
@@ -206,3 +207,26 @@ def test_no_secret_stands_anywhere_in_the_log(app: Flask, acme: Any) -> None:
     with app.app_context(), db.reading() as session:
         rows = session.execute(select(*DirectoryActivity.__table__.columns)).all()
     assert len(rows) == 4 and "hunter2" not in repr(rows)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"schemas": [okta.USER_SCHEMA], "userName": "a\0b"},
+        {"schemas": [okta.USER_SCHEMA], "userName": "\ud800"},
+        okta.patch({"op": "replace", "path": "na\0me\ud800", "value": 1}),
+    ],
+)
+def test_what_no_database_can_hold_is_written_down_all_the_same(app: Flask, acme: Any, sent: Any) -> None:
+    person = acme.scim("POST", "/Users", okta.user()).json["id"]
+    for method, path in (("POST", "/Users"), ("PATCH", f"/Users/{person}")):
+        answer = acme.scim(method, path, data=json.dumps(sent), content_type="application/scim+json")
+        assert answer.status_code == 400
+        assert latest(app, acme)["status"] == 400
+
+
+def test_while_redis_is_away_requests_are_answered_all_the_same(app: Flask, acme: Any) -> None:
+    app.extensions["redis"] = Redis.from_url("unix:///nowhere/redis.sock")
+    assert acme.scim("GET", "/Users?startIndex=1&count=2").status_code == 200
+    assert acme.scim("POST", "/Users", okta.user()).status_code == 201
+    assert [entry["action"] for entry in entries(app, acme)] == ["created"]
