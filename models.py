@@ -378,6 +378,23 @@ class AttributeMapping(Base):
     updated_at: Mapped[int] = mapped_column(default=now_ms)
 
 
+class MappingDraft(Base):
+    """A changed attribute mapping that somebody has not saved yet; each author has one of their own.
+
+    ``base_version`` is the version of the mapping that it was made from, 0 for
+    the defaults; ``revision`` grows with each change of the draft.
+    """
+
+    __tablename__ = "scim_attribute_mapping_drafts"
+
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
+    author_id: Mapped[str] = mapped_column(primary_key=True)
+    mapping: Mapped[dict[str, Any]]
+    base_version: Mapped[int]
+    revision: Mapped[int] = mapped_column(default=1)
+    updated_at: Mapped[int] = mapped_column(default=now_ms)
+
+
 class MappingApplication(Base):
     """One version of an attribute mapping on its way to everybody in the directory.
 

@@ -152,6 +152,42 @@ def parse_expression(text: str) -> Expression:
     return Expression(text, has_default, parts, cost=len(parts) + len(filters))
 
 
+@dataclass(frozen=True)
+class OutputOutline:
+    """One ``{{ … }}`` as it was written: what it starts from, and the filters with their arguments, in order.
+
+    ``start`` is None for the value at the path; ``attribute`` names what is read of it, if anything.
+    """
+
+    start: Any
+    attribute: str | None
+    filters: tuple[tuple[str, tuple[Any, ...]], ...]
+
+
+def outline_expression(text: str) -> list[OutputOutline | str]:
+    """Return a checked expression in parts that can be put into words: plain texts and outputs.
+
+    An argument that is read of the value is shown as it was written.
+    """
+    return [_outlined(node) for node in _ENVIRONMENT.from_string(text).nodes]
+
+
+def _outlined(node: Node) -> OutputOutline | str:
+    if isinstance(node, ContentNode):
+        return str(node.text)
+    assert isinstance(node, OutputNode)
+    assert isinstance(node.expression, FilteredExpression)
+    left = node.expression.left
+    is_path = isinstance(left, Path)
+    attribute = str(left).partition(".")[2] or None if is_path else None
+    filters = tuple((used.name, tuple(_written(one.value) for one in used.args)) for used in _filters(node))
+    return OutputOutline(None if is_path else _constant(left), attribute, filters)
+
+
+def _written(operand: LiquidExpression) -> Any:
+    return str(operand) if isinstance(operand, Path) else _constant(operand)
+
+
 def _check_outline(text: str) -> None:
     """Check what can be seen without parsing; it also keeps Liquid's own scanner from backtracking for long."""
     if text_bytes(text, MAX_TEMPLATE_BYTES) > MAX_TEMPLATE_BYTES:

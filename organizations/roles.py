@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, exists, func, select, update
 from sqlalchemy.orm import Session, aliased
@@ -73,6 +74,21 @@ def role_ids_with(session: Session, permission: str) -> list[str]:
 def default_role(session: Session) -> Role:
     """Return the role of people for whom nothing else is decided."""
     return session.scalars(select(Role).where(Role.is_default)).one()
+
+
+@dataclass(frozen=True)
+class RoleChoice:
+    """A role that somebody may choose; ``manages_provisioning`` tells that it may change Directory sync."""
+
+    key: str
+    name: str
+    manages_provisioning: bool
+
+
+def list_role_choices(session: Session) -> list[RoleChoice]:
+    """Return all roles of the environment, those with the fewest permissions first."""
+    roles = sorted(session.scalars(select(Role)), key=lambda role: (len(role.permissions), role.key))
+    return [RoleChoice(role.key, role.name, PROVISIONING_MANAGE in role.permissions) for role in roles]
 
 
 # -- Roles of an installation ---------------------------------------------------

@@ -6,8 +6,10 @@ from flask_wtf.csrf import CSRFError
 from blueprints.profile import (
     access,
     account,
+    attribute_mapping,
     directory_sync,
     headers,
+    mapping_words,
     members,
     password_sign_in,
     proof,
@@ -24,6 +26,7 @@ bp.after_app_request(headers.protect_page)
 bp.app_context_processor(access.for_templates)
 bp.register_error_handler(CSRFError, sign_in.form_not_checked)
 words.add_filters(bp)
+mapping_words.add_filters(bp)
 
 bp.register_blueprint(sign_in.bp)
 bp.register_blueprint(password_sign_in.bp)
@@ -33,3 +36,4 @@ bp.register_blueprint(members.bp)
 bp.register_blueprint(directory_sync.bp)
 bp.register_blueprint(setup_links.bp)
 bp.register_blueprint(wizard.bp)
+bp.register_blueprint(attribute_mapping.bp)

@@ -217,6 +217,19 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("organization_id", name=op.f("pk_scim_attribute_mappings")),
     )
     op.create_table(
+        "scim_attribute_mapping_drafts",
+        sa.Column("organization_id", sa.Text(), nullable=False),
+        sa.Column("author_id", sa.Text(), nullable=False),
+        sa.Column("mapping", sa.JSON(), nullable=False),
+        sa.Column("base_version", sa.BigInteger(), nullable=False),
+        sa.Column("revision", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["organizations.id"], name=op.f("fk_scim_attribute_mapping_drafts_organization_id")
+        ),
+        sa.PrimaryKeyConstraint("organization_id", "author_id", name=op.f("pk_scim_attribute_mapping_drafts")),
+    )
+    op.create_table(
         "mapping_applications",
         sa.Column("organization_id", sa.Text(), nullable=False),
         sa.Column("version", sa.BigInteger(), nullable=False),
@@ -644,6 +657,7 @@ def downgrade() -> None:
     op.drop_table("users")
     op.drop_table("idempotent_answers")
     op.drop_table("secret_keys")
+    op.drop_table("scim_attribute_mapping_drafts")
     op.drop_table("scim_attribute_mappings")
     op.drop_table("mapping_applications")
     op.drop_table("events")
