@@ -245,6 +245,19 @@ def open_sections() -> list[Section]:
     return [section for section in SECTIONS if opens(section.endpoint)]
 
 
+def current_section() -> Section | None:
+    """Return the section that the page of this request is in: of all that its address begins with, the longest."""
+    addresses = {url_for(section.endpoint): section for section in SECTIONS}
+    around = [address for address in addresses if f"{request.path}/".startswith(f"{address}/")]
+    return addresses[max(around, key=len)] if around else None
+
+
 def for_templates() -> dict[str, Any]:
     """Return what every template may use; it needs no database, so error pages can be rendered at any time."""
-    return {"signed_in": g.get("signed_in"), "sections": open_sections(), "may": may, "opens": opens}
+    return {
+        "signed_in": g.get("signed_in"),
+        "sections": open_sections(),
+        "current_section": current_section,
+        "may": may,
+        "opens": opens,
+    }

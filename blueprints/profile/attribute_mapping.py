@@ -15,8 +15,7 @@ from scim2_models import SCIMException
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
-from blueprints.profile.access import may, needs, signed_in
-from blueprints.profile.acting import acting
+from blueprints.profile.access import acting_visitor, may, needs, signed_in
 from blueprints.profile.forms import ConfirmForm, printable
 from blueprints.profile.mapping_forms import (
     JsonForm,
@@ -55,8 +54,9 @@ HERE = "profile.attribute_mapping.show_mapping"
 
 
 def author_id() -> str:
-    """Return whose draft is edited: the member's, or that of a session without one."""
-    return signed_in().user_id or signed_in().session_id
+    """Return whose draft is edited: a member's, or that of a setup link."""
+    visitor = signed_in()
+    return visitor.user_id or visitor.setup_link_id or visitor.session_id
 
 
 def editing(session: Session) -> Editing:
@@ -351,7 +351,7 @@ def save() -> str | Response | tuple[str, int]:
 def _record(session: Session, version: int, paths: list[str]) -> None:
     record_act(
         session,
-        acting(),
+        acting_visitor(),
         "scim_attribute_mapping.replaced",
         organization_id=signed_in().organization_id,
         target_type="scim_attribute_mapping",
