@@ -1,7 +1,6 @@
 """What a directory has really received: somebody to show examples of, and the paths that lead to something."""
 
 import json
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,7 +22,6 @@ SHOWN_GROUPS = 50
 SUGGESTED_PATHS = 120
 MAX_DEPTH = 4
 
-_USER_PATH = re.compile(r"/Users/(user_[0-9A-Z]{26})(?:$|[/?])")
 # Of an entry of a list these say which one it is, and are nothing to map.
 _MARKS = frozenset({"type", "primary", "display", "$ref"})
 
@@ -48,16 +46,13 @@ def find_example_person(session: Session, organization_id: str, user_name: str |
 def _latest_people(session: Session, organization_id: str) -> Iterator[str]:
     """Yield the ids of people, those first about whom the IdP wrote last."""
     requests = (
-        select(DirectoryActivity.path)
+        select(DirectoryActivity.target_type, DirectoryActivity.target_id)
         .where(DirectoryActivity.organization_id == organization_id)
         .order_by(DirectoryActivity.id.desc())
         .limit(RECENT_REQUESTS)
     )
-    for path in session.scalars(requests).all():
-        found = _USER_PATH.search(path)
-        if found:
-            yield found[1]
-            break
+    about = session.execute(requests).all()
+    yield from [user_id for kind, user_id in about if kind == "User" and user_id][:1]
     yield from session.scalars(_newest(organization_id, 1).with_only_columns(DirectoryUser.user_id)).all()
 
 

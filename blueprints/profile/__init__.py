@@ -6,6 +6,7 @@ from flask_wtf.csrf import CSRFError
 from blueprints.profile import (
     access,
     account,
+    activity,
     attribute_mapping,
     directory_sync,
     headers,
@@ -37,3 +38,4 @@ bp.register_blueprint(directory_sync.bp)
 bp.register_blueprint(setup_links.bp)
 bp.register_blueprint(wizard.bp)
 bp.register_blueprint(attribute_mapping.bp)
+bp.register_blueprint(activity.bp)

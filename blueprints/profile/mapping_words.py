@@ -36,6 +36,13 @@ PATHS = {
     "displayname": "Display name",
 }
 NAMES = {"emails": "E-mail addresses", "phonenumbers": "Phone numbers", "ims": "Instant messaging"}
+APPLICATIONS = {
+    "pending": "Waiting for a worker.",
+    "running": "Being applied.",
+    "done": "Everybody follows the mapping.",
+    "failed": "Applying the mapping failed.",
+    "superseded": "A newer mapping takes its place.",
+}
 FILTERS = {
     "downcase": "in small letters",
     "upcase": "in capital letters",
@@ -133,6 +140,11 @@ def shown_value(value: Any) -> str:
     return text if len(text) <= SHOWN_CHARACTERS else f"{text[: SHOWN_CHARACTERS - 1]}…"
 
 
+def shown_or_none(value: Any) -> str | None:
+    """Return a value as it can be read, or None for nothing."""
+    return None if value is None else shown_value(value)
+
+
 def outcome_in_words(outcome: Outcome, number: int) -> str:
     """Return what becomes of some people, such as ``3 people lose their membership``."""
     people, one = counted(number, "person", "people"), number == 1
@@ -160,6 +172,11 @@ def _role_in_words(outcome: Outcome, one: bool) -> str:
     return f"{verb[0].format(outcome.after)} instead of {outcome.before}"
 
 
+def application_in_words(state: str) -> str:
+    """Return in a sentence how far a mapping is applied."""
+    return APPLICATIONS[state]
+
+
 def add_filters(bp: Blueprint) -> None:
     """Make the words available in all templates."""
     for words in (
@@ -167,6 +184,8 @@ def add_filters(bp: Blueprint) -> None:
         destination_in_words,
         expression_in_words,
         shown_value,
+        shown_or_none,
         outcome_in_words,
+        application_in_words,
     ):
         bp.add_app_template_filter(words)

@@ -44,6 +44,11 @@ def minute(milliseconds: int) -> str:
     return f"{day(milliseconds)}, {to_datetime(milliseconds):%H:%M} UTC"
 
 
+def second(milliseconds: int) -> str:
+    """Return a moment to the second, such as ``3 Nov 2025, 14:05:09 UTC``."""
+    return f"{day(milliseconds)}, {to_datetime(milliseconds):%H:%M:%S} UTC"
+
+
 def machine_time(milliseconds: int) -> str:
     """Return a moment as the ``datetime`` attribute of HTML wants it."""
     return f"{to_datetime(milliseconds):%Y-%m-%dT%H:%M:%SZ}"
@@ -125,6 +130,7 @@ def add_filters(bp: Blueprint) -> None:
     for words in (
         day,
         minute,
+        second,
         machine_time,
         ago,
         lately,

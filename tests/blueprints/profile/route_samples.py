@@ -24,7 +24,7 @@ CHOICES = {
     "provider": "okta",
     "idp": "okta",
     "step": "connect",
-    "key": "okta-groups",
+    "key": "department",
     "path": "userName",
 }
 

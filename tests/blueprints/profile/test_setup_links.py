@@ -42,7 +42,7 @@ def revoke(app: Flask, organization_id: str, link_id: str) -> None:
 def test_a_link_leads_into_directory_sync_and_says_who_one_is(kim: Any) -> None:
     page = kim.get("/")
     assert page.heading == "Directory sync" and page.words(".account__name") == "Setup link · Kim"
-    assert [link.get_text(strip=True) for link in page.soup.select(".sections a")] == ["Directory sync"]
+    assert [link.get_text(strip=True) for link in page.soup.select(".sections a")] == ["Directory sync", "Activity"]
 
 
 def test_a_scanner_that_opens_a_link_opens_no_session(app: Flask, visit: Callable[..., Any], setup_link: Any) -> None:
