@@ -16,6 +16,7 @@ from blueprints.profile import (
     proof,
     setup_links,
     sign_in,
+    webhooks,
     wizard,
     words,
 )
@@ -39,3 +40,4 @@ bp.register_blueprint(setup_links.bp)
 bp.register_blueprint(wizard.bp)
 bp.register_blueprint(attribute_mapping.bp)
 bp.register_blueprint(activity.bp)
+bp.register_blueprint(webhooks.bp)

@@ -63,6 +63,7 @@ SECTIONS = (
     Section("Members", "profile.members.show_members", "people"),
     Section("Directory sync", "profile.directory_sync.show_overview", "sync"),
     Section("Activity", "profile.activity.show_activity", "activity"),
+    Section("Webhooks", "profile.webhooks.show_webhooks", "webhook"),
 )
 
 _rules: dict[Callable[..., Any], Rule] = {}

@@ -1,6 +1,7 @@
 """Times, names and sources in words, as filters of the templates."""
 
 import re
+from urllib.parse import urlsplit
 from zlib import crc32
 
 from flask import Blueprint
@@ -89,6 +90,24 @@ def marked(text: str) -> Markup:
     return Markup(re.sub(r"`(.+?)`", r"<code translate='no'>\1</code>", html))  # noqa: S704  (escaped above)
 
 
+def until(milliseconds: int, now: int | None = None) -> str:
+    """Return how far ahead a moment is, such as ``in 4 minutes``; ``now`` for one that is over."""
+    ahead = milliseconds - (now_ms() if now is None else now)
+    if ahead <= 0:
+        return "now"
+    if ahead < MINUTE:
+        return f"in {counted(max(1, ahead // 1000), 'second')}"
+    for unit, name, end in ((MINUTE, "minute", HOUR), (HOUR, "hour", 2 * DAY)):
+        if ahead < end:
+            return f"in {counted(ahead // unit, name)}"
+    return f"on {day(milliseconds)}"
+
+
+def host(url: str) -> str:
+    """Return the host of an address; the rest of it may hold a secret."""
+    return urlsplit(url).hostname or url
+
+
 def counted(number: int, noun: str, plural: str | None = None) -> str:
     """Return a number with its noun, such as ``1 person`` or ``1,204 people``."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
@@ -131,6 +150,8 @@ def add_filters(bp: Blueprint) -> None:
         day,
         minute,
         second,
+        until,
+        host,
         machine_time,
         ago,
         lately,

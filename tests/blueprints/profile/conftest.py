@@ -109,7 +109,11 @@ class Visitor:
 
 
 def filled_in(form: Tag) -> dict[str, str]:
-    ticked = [item for item in form.select("input[name]") if item["type"] != "checkbox" or item.has_attr("checked")]
+    ticked = [
+        item
+        for item in form.select("input[name]")
+        if item["type"] not in ("checkbox", "radio") or item.has_attr("checked")
+    ]
     values = {item["name"]: item.get("value", "") for item in ticked}
     values |= {area["name"]: area.text.removeprefix("\n") for area in form.select("textarea[name]")}
     for select in form.select("select[name]"):
