@@ -118,7 +118,8 @@ class OrganizationMembership(Base):
     __table_args__ = (
         UniqueConstraint("organization_id", "user_id"),
         Index(None, "user_id"),
-        # The pages of a list of members, in the order in which they joined.
+        # The pages of a list of members, in the order in which they joined: all, those of a role or of a source of
+        # roles, and those who left.
         Index(None, "organization_id", "id"),
         # Whom a directory that was switched off suspended.
         Index(
@@ -127,6 +128,29 @@ class OrganizationMembership(Base):
             "user_id",
             sqlite_where=text("suspended_at IS NOT NULL"),
             postgresql_where=text("suspended_at IS NOT NULL"),
+        ),
+        Index(
+            "ix_organization_memberships_role",
+            "organization_id",
+            "role_id",
+            "id",
+            sqlite_where=text("deleted_at IS NULL"),
+            postgresql_where=text("deleted_at IS NULL"),
+        ),
+        Index(
+            "ix_organization_memberships_role_source",
+            "organization_id",
+            "role_source",
+            "id",
+            sqlite_where=text("deleted_at IS NULL"),
+            postgresql_where=text("deleted_at IS NULL"),
+        ),
+        Index(
+            "ix_organization_memberships_former",
+            "organization_id",
+            "id",
+            sqlite_where=text("deleted_at IS NOT NULL"),
+            postgresql_where=text("deleted_at IS NOT NULL"),
         ),
     )
 
@@ -568,6 +592,8 @@ class DirectoryGroupMember(Base):
             ondelete="CASCADE",
         ),
         Index(None, "organization_id", "user_id", "joined_at"),
+        # The members of a group, the latest first.
+        Index("ix_directory_group_members_latest", "organization_id", "group_id", "joined_at", "user_id"),
     )
 
     organization_id: Mapped[str] = mapped_column(primary_key=True)
@@ -650,6 +676,7 @@ class Event(Base):
 
     ``position`` orders the events of the whole environment. It is given when a
     reader first asks for them (see ``webhooks/history.py``), so null until then.
+    ``user_id`` is the person whom it is about, where it is about one.
     """
 
     __tablename__ = "events"
@@ -658,6 +685,15 @@ class Event(Base):
         Index(None, "occurred_at"),
         # Those without a position come first or last in it, oldest first: what the next reader has to place.
         Index("ix_events_position", "position", "occurred_at", "sequence"),
+        # The history of one person.
+        Index(
+            "ix_events_user",
+            "stream",
+            "user_id",
+            "sequence",
+            sqlite_where=text("user_id IS NOT NULL"),
+            postgresql_where=text("user_id IS NOT NULL"),
+        ),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -667,6 +703,7 @@ class Event(Base):
     type: Mapped[str] = mapped_column(String(64))
     occurred_at: Mapped[int]
     position: Mapped[int | None]
+    user_id: Mapped[str | None]
     body: Mapped[str]
 
 

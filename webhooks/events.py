@@ -165,8 +165,18 @@ def write_events(
         for sequence, (event_type, data) in enumerate(events, start=first)
     ]
     common = {"organization_id": organization_id, "stream": stream, "position": position}
-    session.connection().execute(insert(Event), [{**vars(event), **common} for event in recorded])
+    rows = [
+        {**vars(event), **common, "user_id": user_id_of(data)}
+        for event, (_, data) in zip(recorded, events, strict=True)
+    ]
+    session.connection().execute(insert(Event), rows)
     return recorded
+
+
+def user_id_of(data: dict[str, Any]) -> str | None:
+    """Return the id of the person whom the data of an event is about, or None."""
+    user = data.get("user")
+    return user["id"] if user else None
 
 
 def _numbered(

@@ -43,6 +43,23 @@ def list_organization_events(
     return found
 
 
+def list_user_events(
+    session: Session, organization_id: str, user_id: str, *, limit: int, before: int | None = None
+) -> Sequence[Event]:
+    """Return an organization's events about one person that are still kept, the latest first.
+
+    :param before: The sequence of the last one of the page before.
+    """
+    query = select(Event).where(
+        Event.stream == organization_id,
+        Event.user_id == user_id,
+        Event.id >= first_id("evt", kept_since(session)),
+    )
+    if before is not None:
+        query = query.where(Event.sequence < before)
+    return session.scalars(query.order_by(Event.sequence.desc()).limit(limit)).all()
+
+
 def list_all_events(session: Session, *, limit: int, after: str | None = None) -> Sequence[Event]:
     """Return the events of all organizations in the order of their position; ``after`` is the id of the last one seen.
 

@@ -198,6 +198,7 @@ def upgrade() -> None:
         sa.Column("type", sa.String(length=64), nullable=False),
         sa.Column("occurred_at", sa.BigInteger(), nullable=False),
         sa.Column("position", sa.BigInteger(), nullable=True),
+        sa.Column("user_id", sa.Text(), nullable=True),
         sa.Column("body", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(["organization_id"], ["organizations.id"], name=op.f("fk_events_organization_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_events")),
@@ -205,6 +206,13 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_events_occurred_at"), "events", ["occurred_at"])
     op.create_index("ix_events_position", "events", ["position", "occurred_at", "sequence"])
+    op.create_index(
+        "ix_events_user",
+        "events",
+        ["stream", "user_id", "sequence"],
+        sqlite_where=sa.text("user_id IS NOT NULL"),
+        postgresql_where=sa.text("user_id IS NOT NULL"),
+    )
     op.create_table(
         "scim_attribute_mappings",
         sa.Column("organization_id", sa.Text(), nullable=False),
@@ -443,6 +451,27 @@ def upgrade() -> None:
         sqlite_where=sa.text("suspended_at IS NOT NULL"),
         postgresql_where=sa.text("suspended_at IS NOT NULL"),
     )
+    op.create_index(
+        "ix_organization_memberships_role",
+        "organization_memberships",
+        ["organization_id", "role_id", "id"],
+        sqlite_where=sa.text("deleted_at IS NULL"),
+        postgresql_where=sa.text("deleted_at IS NULL"),
+    )
+    op.create_index(
+        "ix_organization_memberships_role_source",
+        "organization_memberships",
+        ["organization_id", "role_source", "id"],
+        sqlite_where=sa.text("deleted_at IS NULL"),
+        postgresql_where=sa.text("deleted_at IS NULL"),
+    )
+    op.create_index(
+        "ix_organization_memberships_former",
+        "organization_memberships",
+        ["organization_id", "id"],
+        sqlite_where=sa.text("deleted_at IS NOT NULL"),
+        postgresql_where=sa.text("deleted_at IS NOT NULL"),
+    )
     op.create_table(
         "scim_tokens",
         sa.Column("id", sa.Text(), nullable=False),
@@ -603,6 +632,11 @@ def upgrade() -> None:
         op.f("ix_directory_group_members_organization_id_user_id_joined_at"),
         "directory_group_members",
         ["organization_id", "user_id", "joined_at"],
+    )
+    op.create_index(
+        "ix_directory_group_members_latest",
+        "directory_group_members",
+        ["organization_id", "group_id", "joined_at", "user_id"],
     )
     op.create_table(
         "directory_user_emails",
