@@ -354,7 +354,11 @@ class AdministrativeAct(Base):
     """One line of the audit log: who did what to which object. About the whole environment without an organization."""
 
     __tablename__ = "administrative_acts"
-    __table_args__ = (Index(None, "organization_id", "id"), Index(None, "actor_id", "id"))
+    __table_args__ = (
+        Index(None, "organization_id", "id"),
+        Index(None, "actor_id", "id"),
+        Index(None, "target_id", "id"),
+    )
 
     id: Mapped[str] = mapped_column(primary_key=True)
     organization_id: Mapped[str | None] = mapped_column(ForeignKey("organizations.id"))

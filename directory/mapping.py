@@ -49,10 +49,19 @@ class Mapping:
         """Whether a change of somebody's groups can change what the mapping gives."""
         return any(rule.path.begins_with("groups") for _, rules in self.plan for rule in rules)
 
+    @property
+    def decides_role_by_groups(self) -> bool:
+        """Whether a role can follow from somebody's groups."""
+        return self.of_roles().reads_groups
+
     @cached_property
     def metadata_paths(self) -> tuple[str, ...]:
         """The places below ``public_metadata`` that the mapping decides, such as ``a.b``."""
         return tuple(".".join(place.metadata_keys) for place, _ in self.plan if place.metadata_keys)
+
+    def of_roles(self) -> "Mapping":
+        """Return the part of the mapping that decides about roles."""
+        return Mapping(tuple(entry for entry in self.plan if entry[0].is_role))
 
     def evaluate(self, document: dict[str, Any], groups: Sequence[dict[str, Any]]) -> Mapped:
         """Return what the mapping makes of a stored SCIM user and the groups pushed for it, in order of joining.

@@ -52,8 +52,13 @@ def read_people(
 
 def find_person(session: Session, organization_id: str, user_id: str) -> Person | None:
     """Return one person of a directory with all pushed groups, or None."""
-    rows = session.scalars(_rows(organization_id).where(DirectoryUser.user_id == user_id)).all()
-    return next(iter(_with_rest(session, organization_id, rows, with_groups=True)), None)
+    return next(iter(find_people(session, organization_id, [user_id], with_groups=True)), None)
+
+
+def find_people(session: Session, organization_id: str, user_ids: Sequence[str], *, with_groups: bool) -> list[Person]:
+    """Return those of these people who are in the directory, by their ids."""
+    rows = session.scalars(_rows(organization_id).where(DirectoryUser.user_id.in_(user_ids))).all()
+    return _with_rest(session, organization_id, rows, with_groups=with_groups)
 
 
 def lock_people(session: Session, organization_id: str, user_ids: Sequence[str], *, with_groups: bool) -> list[Person]:

@@ -94,3 +94,16 @@ def list_acts(
     if since is not None:
         query = query.where(act.id >= first_id("adt", since))
     return session.scalars(query).all()
+
+
+def find_latest_acts(
+    session: Session, organization_id: str, target_ids: Sequence[str], actions: Sequence[str]
+) -> dict[str, AdministrativeAct]:
+    """Return for each of these targets the latest of some acts on it; for a target without any, nothing."""
+    act = AdministrativeAct
+    query = (
+        select(act)
+        .where(act.organization_id == organization_id, act.target_id.in_(target_ids), act.action.in_(actions))
+        .order_by(act.id)
+    )
+    return {found.target_id: found for found in session.scalars(query)}

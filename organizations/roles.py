@@ -1,7 +1,7 @@
 """Roles and permissions. Two roles are there from the start; an installation may add more."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, exists, func, select, update
@@ -14,8 +14,12 @@ from models import Organization, OrganizationMembership, Role
 from organizations.validation import name_problems, problem
 
 MEMBERSHIPS_READ = "org:sys_memberships:read"
+MEMBERSHIPS_MANAGE = "org:sys_memberships:manage"
 PROVISIONING_READ = "org:sys_provisioning:read"
 PROVISIONING_MANAGE = "org:sys_provisioning:manage"
+
+# Permissions of the system itself begin so; the product may add others, which mean nothing here.
+SYSTEM_PERMISSION = "org:sys_"
 
 ADMIN = "org:admin"
 MEMBER = "org:member"
@@ -31,7 +35,7 @@ ADMIN_PERMISSIONS = sorted(
         *MEMBER_PERMISSIONS,
         "org:sys_profile:manage",
         "org:sys_profile:delete",
-        "org:sys_memberships:manage",
+        MEMBERSHIPS_MANAGE,
         "org:sys_domains:manage",
         PROVISIONING_MANAGE,
     }
@@ -74,6 +78,11 @@ def role_ids_with(session: Session, permission: str) -> list[str]:
 def default_role(session: Session) -> Role:
     """Return the role of people for whom nothing else is decided."""
     return session.scalars(select(Role).where(Role.is_default)).one()
+
+
+def may_give(own: Collection[str], role: Role) -> bool:
+    """Tell whether somebody with these permissions may give a role, or take it: it permits nothing beyond them here."""
+    return all(permission in own for permission in role.permissions if permission.startswith(SYSTEM_PERMISSION))
 
 
 @dataclass(frozen=True)

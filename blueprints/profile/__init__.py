@@ -9,10 +9,12 @@ from blueprints.profile import (
     activity,
     attribute_mapping,
     directory_sync,
+    groups,
     headers,
     mapping_words,
     members,
     password_sign_in,
+    people_words,
     proof,
     setup_links,
     sign_in,
@@ -29,6 +31,7 @@ bp.app_context_processor(access.for_templates)
 bp.register_error_handler(CSRFError, sign_in.form_not_checked)
 words.add_filters(bp)
 mapping_words.add_filters(bp)
+people_words.add_filters(bp)
 
 bp.register_blueprint(sign_in.bp)
 bp.register_blueprint(password_sign_in.bp)
@@ -36,6 +39,7 @@ bp.register_blueprint(proof.bp)
 bp.register_blueprint(account.bp)
 bp.register_blueprint(members.bp)
 bp.register_blueprint(directory_sync.bp)
+bp.register_blueprint(groups.bp)
 bp.register_blueprint(setup_links.bp)
 bp.register_blueprint(wizard.bp)
 bp.register_blueprint(attribute_mapping.bp)

@@ -62,6 +62,7 @@ class Section:
 SECTIONS = (
     Section("Members", "profile.members.show_members", "people"),
     Section("Directory sync", "profile.directory_sync.show_overview", "sync"),
+    Section("Groups", "profile.groups.show_groups", "groups"),
     Section("Activity", "profile.activity.show_activity", "activity"),
     Section("Webhooks", "profile.webhooks.show_webhooks", "webhook"),
 )

@@ -3,7 +3,7 @@
 from unicodedata import category
 
 from flask_wtf import FlaskForm
-from wtforms import HiddenField, PasswordField, SelectField, StringField
+from wtforms import HiddenField, PasswordField, RadioField, SelectField, StringField
 from wtforms.fields import SelectChoice
 from wtforms.validators import EqualTo, InputRequired, ValidationError
 
@@ -103,3 +103,9 @@ class NewPasswordForm(FlaskForm):
 
 class ConfirmForm(FlaskForm):
     """A form with nothing but its button."""
+
+
+class ChangeRoleForm(FlaskForm):
+    """The form that gives a member another role by hand."""
+
+    role = RadioField("New role", validate_choice=False)

@@ -64,6 +64,7 @@ def upgrade() -> None:
         batch_op.create_index(
             batch_op.f("ix_administrative_acts_organization_id_id"), ["organization_id", "id"], unique=False
         )
+        batch_op.create_index(batch_op.f("ix_administrative_acts_target_id_id"), ["target_id", "id"], unique=False)
     op.create_table(
         "directory_activities",
         sa.Column("id", sa.Text(), nullable=False),

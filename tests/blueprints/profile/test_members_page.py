@@ -24,11 +24,13 @@ def test_it_shows_name_address_role_and_where_the_role_comes_from(
     add_member(acme.organization_id, None, None, username="u.nique")
     page = acme_admin.get("/organization/members")
     rows = page.rows()
-    assert rows[0].startswith("U u.nique Member Default role Admins")
-    assert rows[1].startswith("L lena@globex.example Member Default role Directory Membership only")
-    assert rows[2].startswith("M Mona mona@acme.example Admin Attribute mapping Admins")
-    assert rows[3].startswith("AL Ada Lovelace ada@acme.example Member Default role Directory ")
-    assert rows[4].startswith("FA First Admin You admin Admin Set by hand Admins")
+    assert rows[0] == "U u.nique Member Default role Active Not in the directory"
+    assert rows[1] == (
+        "L lena@globex.example Member Default role Active just now Membership only; the profile is managed elsewhere"
+    )
+    assert rows[2] == "M Mona mona@acme.example Admin By the attribute mapping Active Not in the directory"
+    assert rows[3] == "AL Ada Lovelace ada@acme.example Member Default role Active just now"
+    assert rows[4] == "FA First Admin You admin Admin Set by hand Active Not in the directory"
     assert len(rows) == 5
 
 

@@ -161,8 +161,8 @@ def test_a_role_without_permissions_opens_nothing_and_says_so(
     ("permission", "labels"),
     [
         (MEMBERSHIPS_READ, ["Members"]),
-        (PROVISIONING_READ, ["Members", "Directory sync", "Activity", "Webhooks"]),
-        (PROVISIONING_MANAGE, ["Directory sync", "Activity", "Webhooks"]),
+        (PROVISIONING_READ, ["Members", "Directory sync", "Groups", "Activity", "Webhooks"]),
+        (PROVISIONING_MANAGE, ["Directory sync", "Groups", "Activity", "Webhooks"]),
     ],
 )
 def test_the_navigation_holds_what_the_role_opens(
