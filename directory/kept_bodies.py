@@ -60,6 +60,11 @@ def _masked_json(body: bytes) -> bytes | None:
         return None
 
 
+def shown_document(text: str) -> str:
+    """Return a stored SCIM resource for somebody who reads it: indented, and masked as a body is."""
+    return _without_our_secrets(json.dumps(_masked(json.loads(text)), ensure_ascii=False, indent=2))
+
+
 def kept_query(query: str) -> str:
     """Return what is kept of the query of an address: all of it, or nothing where it may hold a secret."""
     if not query or _is_secret(query) or ("%" in query and _is_secret(unquote(query))):
