@@ -173,7 +173,7 @@ def write_events(
     return recorded
 
 
-def user_id_of(data: dict[str, Any]) -> str | None:
+def user_id_of(data: Mapping[str, Any]) -> str | None:
     """Return the id of the person whom the data of an event is about, or None."""
     user = data.get("user")
     return user["id"] if user else None

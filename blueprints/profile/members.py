@@ -23,7 +23,6 @@ from organizations.roles import (
     MEMBERSHIPS_READ,
     PROVISIONING_MANAGE,
     PROVISIONING_READ,
-    get_role,
     may_give,
 )
 
@@ -160,12 +159,16 @@ def give_role(user_id: str) -> str | Response | tuple[str, int]:
 def write_role(session: Session, user_id: str, role_key: str) -> str:
     """Give the role and write the act down; return the role's name.
 
+    :raises NotFound: When there is no such member, or no such role.
     :raises NotAllowed: When the former role, or this one, permits more than whoever is signed in may.
     """
     organization_id, own = signed_in().organization_id, signed_in().permissions
     membership = get_membership(session, organization_id, user_id)
     before, source = membership.role, membership.role_source
-    if not (may_give(own, before) and may_give(own, get_role(session, role_key))):
+    role = KnownRoles.read(session).by_key.get(role_key)
+    if role is None:
+        raise NotFound("There is no such role any more. Nothing was changed.", code="role_not_found")
+    if not (may_give(own, before) and may_give(own, role)):
         raise NotAllowed(
             "Nobody gives or takes a role that permits more than their own.",
             long_message="Nothing was changed. Ask somebody whose role permits as much.",

@@ -152,3 +152,39 @@ def test_while_the_directory_is_empty_the_page_says_how_people_come(
 @pytest.mark.parametrize("query", ["older_than=%00", "newer_than=x'--", "q=" + "a" * 5000, "older_than=&newer_than="])
 def test_nonsense_in_the_address_is_no_error(acme_admin: Any, query: str) -> None:
     assert acme_admin.get(f"/organization/members?{query}").heading == "Members"
+
+
+def test_members_can_be_narrowed_by_role_and_by_where_it_comes_from(
+    acme: Any, acme_admin: Any, add_member: Callable[..., str]
+) -> None:
+    add_member(acme.organization_id, "Mapped", role="org:admin", role_source="mapping")
+    add_member(acme.organization_id, "Plain")
+    add_member(acme.organization_id, "Hand", role_source="manual")
+    for query, found in (
+        ("role=org:admin", ["Mapped", "First Admin"]),
+        ("role=org:member", ["Hand", "Plain"]),
+        ("source=manual", ["Hand", "First Admin"]),
+        ("source=default", ["Plain"]),
+        ("role=org:admin&source=mapping", ["Mapped"]),
+        ("role=org:admin&q=first", ["First Admin"]),
+        ("role=org:none", []),
+        ("source=nonsense", ["Hand", "Plain", "Mapped", "First Admin"]),
+    ):
+        page = acme_admin.get(f"/organization/members?{query}")
+        assert [name.get_text() for name in page.soup.select(".person__name")] == found, query
+    assert "Nobody fits these filters" in acme_admin.get("/organization/members?role=org:none").text
+    page = acme_admin.get("/organization/members?role=org:admin&source=mapping")
+    assert [option["value"] for option in page.soup.select("option[selected]")] == ["org:admin", "mapping"]
+
+
+def test_paging_keeps_the_filters(
+    acme: Any, acme_admin: Any, add_member: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("blueprints.profile.members.PAGE_SIZE", 1)
+    for name in ("Ann", "Bob", "Cleo"):
+        add_member(acme.organization_id, name, role="org:admin" if name == "Bob" else "org:member")
+    page = acme_admin.get("/organization/members?role=org:member")
+    assert page.soup.select_one(".person__name").get_text() == "Cleo"
+    page = acme_admin.get(page.soup.select_one("a[rel=next]")["href"])
+    assert page.soup.select_one(".person__name").get_text() == "Ann"
+    assert not page.soup.select("a[rel=next]")
