@@ -3,6 +3,7 @@
 Asserted by the plans of both databases, not by time.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -62,7 +63,7 @@ SEED = [
     "warnings, occurred_at) "
     + COUNTED
     + f"SELECT 'req_' || (1000000 + n), {ORGANIZATION}, 'user_' || (1000000 + n % 1000), 'PATCH', '/', 200, "
-    "'updated', '[]', '[]', n FROM n WHERE n <= 20000",
+    "'updated', '[{\"changes\": {}}]', '[]', n FROM n WHERE n <= 20000",
     "ANALYZE",
 ]
 
@@ -124,7 +125,8 @@ def is_ranged(plan: str) -> bool:
 @pytest.mark.parametrize(
     ("wanted", "index"),
     [
-        (MemberFilter(), "ix_organization_memberships_organization_id_id"),
+        # Of a half of all there are, PostgreSQL passes over the other half.
+        (MemberFilter(), r"ix_organization_memberships_organization_id_id|pk_organization_memberships"),
         (MemberFilter(role="org:admin"), "ix_organization_memberships_role"),
         (MemberFilter(source="manual"), "ix_organization_memberships_role_source"),
         (MemberFilter(former=True), "ix_organization_memberships_former"),
@@ -137,7 +139,7 @@ def test_a_page_of_members_is_a_range_of_an_index(
 ) -> None:
     plan = crowd.plans(lambda s: search_members(s, crowd.organization_id, wanted, limit=50, **place).members)
     assert is_ranged(plan), plan
-    assert index in plan, plan
+    assert re.search(index, plan), plan
 
 
 @pytest.mark.parametrize("place", [{}, {"after": "grp_1010000"}, {"before": "grp_1010000"}])
