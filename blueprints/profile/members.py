@@ -1,11 +1,17 @@
 """Members: who belongs to the organization, with which role, and why; one person; and giving a role by hand."""
 
+from collections.abc import Iterator
+from typing import Any
+
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
 from blueprints.profile.access import acting_visitor, may, needs, signed_in
+from blueprints.profile.exports import csv_lines, download
 from blueprints.profile.forms import ChangeRoleForm, printable
+from blueprints.profile.people_words import standing
+from blueprints.profile.words import machine_time, role_source
 from database import db
 from directory.person_explanation import explain_person
 from directory.person_overview import ROLE_GIVEN, get_person_overview
@@ -14,7 +20,7 @@ from directory.roles import BY_DEFAULT, BY_HAND, BY_MAPPING, KnownRoles
 from errors import Conflict, NotAllowed, NotFound
 from models import Role
 from organizations.audit import find_latest_acts, record_act
-from organizations.member_search import MemberFilter, search_members
+from organizations.member_search import Member, MemberFilter, search_members
 from organizations.members import get_membership
 from organizations.memberships import change_role
 from organizations.person import PersonOfOrganization, get_person
@@ -29,6 +35,20 @@ from organizations.roles import (
 bp = Blueprint("members", __name__)
 
 PAGE_SIZE = 50
+EXPORTED_AT_ONCE = 500
+HEADINGS = (
+    "User id",
+    "First name",
+    "Last name",
+    "E-mail address",
+    "User name",
+    "Role",
+    "Role comes from",
+    "Status",
+    "Member since",
+    "Left",
+    "Last change from the directory",
+)
 SEARCH_LENGTH = 100
 SOURCES = (BY_MAPPING, BY_HAND, BY_DEFAULT)
 
@@ -93,6 +113,43 @@ def roles_in_order(session: Session) -> list[Role]:
     """Return the roles of the environment, those of most permissions first."""
     roles = KnownRoles.read(session).by_key.values()
     return sorted(roles, key=lambda role: (-len(role.permissions), role.name, role.key))
+
+
+@bp.get("/organization/members/export")
+@needs(MEMBERSHIPS_READ, PROVISIONING_READ)
+def export_members() -> Response:
+    """Return everybody whom the filters of the address find, as CSV."""
+    organization_id, wanted = signed_in().organization_id, asked_filter()
+    lines = csv_lines(HEADINGS, (cells(member) for member in each_member(organization_id, wanted)))
+    return download(lines, "former-members.csv" if wanted.former else "members.csv", "text/csv")
+
+
+def each_member(organization_id: str, wanted: MemberFilter) -> Iterator[Member]:
+    """Yield the members that a filter finds, the latest first. Every few hundred are a transaction of their own."""
+    last: str | None = None
+    while True:
+        with db.reading() as session:
+            page = search_members(session, organization_id, wanted, limit=EXPORTED_AT_ONCE, older_than=last)
+        yield from page.members
+        last = page.older_than
+        if last is None:
+            return
+
+
+def cells(member: Member) -> tuple[Any, ...]:
+    """Return a member as a row of a spreadsheet, times as ISO 8601."""
+    times = (member.since, member.ended_at, member.directory_changed_at)
+    return (
+        member.user_id,
+        member.first_name,
+        member.last_name,
+        member.email_address,
+        member.username,
+        member.role_key,
+        role_source(member.role_source),
+        standing(member.standing),
+        *(machine_time(moment) if moment is not None else None for moment in times),
+    )
 
 
 # -- One person -------------------------------------------------------------------

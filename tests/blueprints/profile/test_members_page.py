@@ -1,5 +1,8 @@
 """The members page: who is shown, why, and how one finds them among many."""
 
+import csv
+import io
+import re
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
@@ -188,3 +191,34 @@ def test_paging_keeps_the_filters(
     page = acme_admin.get(page.soup.select_one("a[rel=next]")["href"])
     assert page.soup.select_one(".person__name").get_text() == "Ann"
     assert not page.soup.select("a[rel=next]")
+
+
+def exported(visitor: Any, query: str = "") -> list[dict[str, str]]:
+    response = visitor.open(f"/organization/members/export{query}")
+    assert response.status_code == 200 and response.mimetype == "text/csv"
+    assert "attachment" in response.headers["Content-Disposition"]
+    assert response.headers["Cache-Control"] == "no-store"
+    return list(csv.DictReader(io.StringIO(response.data.decode("utf-8-sig"))))
+
+
+def test_the_export_holds_everybody_whom_the_filters_find(
+    acme: Any, acme_admin: Any, add_member: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("blueprints.profile.members.EXPORTED_AT_ONCE", 2)
+    for number in range(5):
+        add_member(acme.organization_id, f"Person {number}", f"p{number}@acme.example", last_name="=HYPERLINK(1)")
+    rows = exported(acme_admin)
+    assert [row["First name"] for row in rows] == [*(f"Person {number}" for number in reversed(range(5))), "First"]
+    assert rows[0]["Last name"] == "'=HYPERLINK(1)", "no spreadsheet runs it"
+    assert (rows[0]["Role"], rows[0]["Status"], rows[0]["Left"]) == ("org:member", "Active", "")
+    assert [row["First name"] for row in exported(acme_admin, "?role=org:admin")] == ["First"]
+    link = acme_admin.get("/organization/members?q=person").soup.find("a", string=re.compile("Download these people"))
+    assert len(exported(acme_admin, "?" + link["href"].partition("?")[2])) == 5
+
+
+def test_the_export_is_of_one_organization_and_former_members_are_for_admins(
+    acme: Any, globex_admin: Any, acme_member: Any, add_member: Callable[..., str]
+) -> None:
+    add_member(acme.organization_id, "Ada", "ada@acme.example")
+    assert [row["First name"] for row in exported(globex_admin)] == ["First"]
+    assert acme_member.open("/organization/members/export?status=former").status_code == 403
