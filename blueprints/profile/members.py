@@ -11,7 +11,7 @@ from blueprints.profile.access import acting_visitor, may, needs, signed_in
 from blueprints.profile.exports import csv_lines, download
 from blueprints.profile.forms import ChangeRoleForm, printable
 from blueprints.profile.people_words import standing
-from blueprints.profile.words import machine_time, role_source
+from blueprints.profile.words import ROLE_SOURCES, machine_time, role_source
 from database import db
 from directory.person_explanation import explain_person
 from directory.person_overview import ROLE_GIVEN, get_person_overview
@@ -172,6 +172,7 @@ def show_person(user_id: str) -> str:
         person=overview.person,
         member=overview.person.member,
         role_names=role_names,
+        role_sources=ROLE_SOURCES,
         is_later_page=place is not None,
     )
 
