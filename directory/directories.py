@@ -3,12 +3,18 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from models import EnterpriseConnection
 
 EFFECTS = 20
+# The enterprise connection of an organization that has one, and no other.
+ONLY_CONNECTION = (
+    select(func.min(EnterpriseConnection.id))
+    .where(EnterpriseConnection.organization_id == bindparam("organization"))
+    .having(func.min(EnterpriseConnection.id) == func.max(EnterpriseConnection.id))
+)
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,4 @@ def find_connection_id(session: Session, directory: Directory) -> str | None:
     """Return the enterprise connection of a directory: the token's, else the organization's only one, else None."""
     if directory.enterprise_connection_id is not None:
         return directory.enterprise_connection_id
-    query = select(EnterpriseConnection.id).where(EnterpriseConnection.organization_id == directory.organization_id)
-    connections = session.scalars(query.limit(2)).all()
-    return connections[0] if len(connections) == 1 else None
+    return session.connection().scalar(ONLY_CONNECTION, {"organization": directory.organization_id})

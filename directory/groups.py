@@ -13,8 +13,8 @@ from clock import now_ms
 from directory.directories import Directory
 from directory.group_events import NewEvent, group_event
 from directory.group_membership import MemberChange, batches, change_members, each_member, groups_of_each
-from directory.lifecycle import event_data, follow_directory, note_lost_admin
-from directory.mappings import load_mapping
+from directory.lifecycle import follow_directory, note_lost_admin, person_data
+from directory.mappings import Rules, load_rules
 from directory.memberships import count_admins
 from directory.profiles import Changes
 from directory.resources import GroupResource, dump, fold_document, is_stored, load
@@ -112,18 +112,20 @@ def get_group(session: Session, directory: Directory, group_id: str, *, lock: bo
 
 def _everybody(session: Session, directory: Directory, group_id: str) -> list[str]:
     """Return the members of a group whose new name may give them another role; nobody where no role follows a name."""
-    if not load_mapping(session, directory.organization_id).reads_groups:
+    if not load_rules(session, directory).mapping.reads_groups:
         return []
     return [user_id for batch in each_member(session, directory, group_id) for user_id in batch]
 
 
 def _record_with_consequences(session: Session, directory: Directory, event: NewEvent, touched: Iterable[str]) -> None:
     """Bring the people touched up to their groups, then record the event of the group and theirs."""
-    followed = _reevaluate(session, directory, touched)
+    rules = load_rules(session, directory)
+    followed = _reevaluate(session, directory, rules, touched)
     record_events(session, directory.organization_id, [event])
+    known = (directory.organization_id, rules.connection_id)
     for batch in batches(list(followed)):
         events = [
-            ("scimUser.updated", event_data(session, directory, user, None, changes=followed[user.id]))
+            ("scimUser.updated", person_data(*known, user, None, changes=followed[user.id]))
             for user in _people(session, batch)
         ]
         record_events(session, directory.organization_id, events)
@@ -133,24 +135,23 @@ def _record_with_consequences(session: Session, directory: Directory, event: New
         note_lost_admin(session, directory, [(user, followed[user.id]) for user in people])
 
 
-def _reevaluate(session: Session, directory: Directory, user_ids: Iterable[str]) -> dict[str, Changes]:
+def _reevaluate(session: Session, directory: Directory, rules: Rules, user_ids: Iterable[str]) -> dict[str, Changes]:
     """Bring people up to their groups, where the attribute mapping reads groups; return who changed, and how.
 
     They are taken some at a time, in the order of their ids, so that a group of
     any size needs little memory.
     """
-    mapping = load_mapping(session, directory.organization_id)
     followed: dict[str, Changes] = {}
-    if not mapping.reads_groups:
+    if not rules.mapping.reads_groups:
         return followed
     for batch in batches(sorted(user_ids)):
         people = {user.id: user for user in _people(session, batch, lock=True)}
         groups = groups_of_each(session, directory, batch)
         for row in _active_rows(session, directory, batch):
             document = {**load(row.document), "groups": row.sent_groups}
-            mapped = mapping.evaluate(document, groups[row.user_id])
+            mapped = rules.mapping.evaluate(document, groups[row.user_id])
             directory.warn(*mapped.warnings)
-            changes = follow_directory(session, directory, people[row.user_id], mapped, active=True)
+            changes = follow_directory(session, directory, rules, people[row.user_id], mapped, active=True)
             if changes:
                 followed[row.user_id] = changes
                 directory.note("updated", "User", row.user_id, row.user_name, changes)

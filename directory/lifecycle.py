@@ -5,22 +5,31 @@ the database's own constraints, so two requests at once cannot both win.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import case, delete, or_, select
+from sqlalchemy import bindparam, case, delete, exists, insert, or_, select
 from sqlalchemy.orm import Session
 
 from clock import now_ms
 from directory.directories import Directory, find_connection_id
 from directory.group_events import record_departures
 from directory.group_membership import groups_of, leave_all_groups
-from directory.linking import find_or_make_user
+from directory.linking import add_person, find_person
 from directory.mapping import Mapped
-from directory.mappings import load_mapping
-from directory.memberships import admit, count_admins, find_any_membership, let_go, lost_last_admin
-from directory.profiles import Changes, take_over_management, write_profile
-from directory.resources import EmailKey, UserResource, dump, fold_document, is_stored
-from directory.roles import AskedRoles, follow_mapping
+from directory.mappings import Rules, load_rules
+from directory.memberships import (
+    add_membership,
+    admit,
+    count_admins,
+    find_any_membership,
+    let_go,
+    lost_last_admin,
+)
+from directory.profiles import Changes, new_profile, write_profile
+from directory.resources import EmailKey, UserResource, dump, email_keys, fold_document, is_stored, load
+from directory.roles import AskedRoles, decide_role, store_role
+from directory.rows import add_row, write_row
 from errors import Conflict, NotFound, VersionMismatch
 from folding import fold
 from models import DirectoryUser, DirectoryUserEmail, User
@@ -28,6 +37,41 @@ from organizations.representations import user_object
 from organizations.roles import PROVISIONING_MANAGE
 from organizations.users import lock_user
 from webhooks.events import record_events
+
+
+@dataclass(frozen=True)
+class HeldUser:
+    """A directory user and the person, whose rows are held until the transaction ends."""
+
+    row: DirectoryUser
+    user: User
+
+
+# Every write of a directory passes here, so its statements are built once.
+TOMBSTONES = (DirectoryUser.organization_id == bindparam("organization"), DirectoryUser.deleted_at.is_not(None))
+ADDED_EMAILS = insert(DirectoryUserEmail)
+FORGOTTEN_EMAILS = delete(DirectoryUserEmail).where(
+    DirectoryUserEmail.organization_id == bindparam("organization"), DirectoryUserEmail.user_id == bindparam("user")
+)
+# Whether there may be a tombstone that a creation brings back, and whether somebody has the address already.
+MET_BEFORE = select(
+    or_(
+        exists().where(*TOMBSTONES, DirectoryUser.user_name_key == bindparam("user_name")),
+        exists().where(*TOMBSTONES, DirectoryUser.external_id == bindparam("external_id")),
+    ),
+    exists().where(User.email_key == bindparam("email")),
+)
+HELD_USER = (
+    select(DirectoryUser, User)
+    .join(User, User.id == DirectoryUser.user_id)
+    .where(
+        DirectoryUser.organization_id == bindparam("organization"),
+        DirectoryUser.user_id == bindparam("user"),
+        DirectoryUser.deleted_at.is_(None),
+    )
+    .with_for_update(key_share=True)
+    .execution_options(populate_existing=True)
+)
 
 
 def create_directory_user(session: Session, directory: Directory, resource: UserResource) -> DirectoryUser:
@@ -38,23 +82,50 @@ def create_directory_user(session: Session, directory: Directory, resource: User
     if resource.document.get("active") is None:  # who is not said to be inactive is active, and is shown so
         resource = UserResource.of({**resource.document, "active": True}, resource.sent_groups)
     source = {**resource.document, "groups": resource.sent_groups or []}
-    mapped = load_mapping(session, directory.organization_id).evaluate(source, [])
+    rules = load_rules(session, directory)
+    mapped = rules.mapping.evaluate(source, [])
     directory.warn(*mapped.warnings)
-    row = _find_tombstone(session, directory, resource)
-    if row is None or _is_somebody_elses(session, directory, row, mapped):
-        row = _new_row(session, directory, resource, mapped)
+    row, user = _find_stored(session, directory, resource, mapped)
+    is_new = user is None
+    columns = {"active": True, "sent_groups": [], **_columns(resource, mapped), **_text_columns(resource)}
+    if user is None:
+        user = add_person(session, vars(new_profile(directory, mapped)), active=columns["active"])
+    if row is None:
+        row = _add_row(session, directory, user, columns)
+        _add_emails(session, row, resource.emails)
     else:
-        _bring_back(row)
-    _write_row(session, row, resource, mapped)
-    # Whoever is new here was locked, or made, a moment ago.
-    user = lock_user(session, row.user_id) if row.version > 1 else session.get_one(User, row.user_id)
+        again = {"deleted_at": None, "version": row.version + 1, "last_modified_at": now_ms()}
+        _write_state(session, row, resource.emails, **columns, **again)
     if row.active:
-        provision(session, directory, user, mapped)
-    else:
+        provision(session, directory, rules, user, mapped, is_new=is_new)
+    elif not is_new:
         write_profile(session, directory, user, mapped, active=False)
-        session.flush()
     directory.note("created" if row.version == 1 else "restored", "User", row.user_id, row.user_name)
     return row
+
+
+def _find_stored(
+    session: Session, directory: Directory, resource: UserResource, mapped: Mapped
+) -> tuple[DirectoryUser | None, User | None]:
+    """Return the tombstone that a creation brings back, and the person whom it is about, both held; None for none.
+
+    :raises Conflict: When the person is in the directory already.
+    """
+    email_key = _email_key(mapped)
+    known = {
+        "organization": directory.organization_id,
+        "user_name": resource.user_name_key,
+        "external_id": resource.external_id,
+        "email": email_key,
+    }
+    left_before, has_address = session.connection().execute(MET_BEFORE, known).one()
+    row = _find_tombstone(session, directory, resource) if left_before else None
+    if row is not None:
+        user = lock_user(session, row.user_id)
+        if not _is_somebody_elses(directory, user, email_key):
+            return row, user
+    person = find_person(session, email_key) if has_address else None
+    return (None if person is None else _find_row_of(session, directory, person, resource)), person
 
 
 def _find_tombstone(session: Session, directory: Directory, resource: UserResource) -> DirectoryUser | None:
@@ -65,33 +136,29 @@ def _find_tombstone(session: Session, directory: Directory, resource: UserResour
         same.append(DirectoryUser.external_id == resource.external_id)
     query = (
         select(DirectoryUser)
-        .where(
-            DirectoryUser.organization_id == directory.organization_id,
-            DirectoryUser.deleted_at.is_not(None),
-            or_(*same),
-        )
+        .where(*TOMBSTONES, or_(*same))
         .order_by(by_external_id, DirectoryUser.deleted_at.desc())
         .limit(1)
         .with_for_update(key_share=True)
     )
-    return session.scalar(query)
+    return session.scalar(query, {"organization": directory.organization_id})
 
 
-def _is_somebody_elses(session: Session, directory: Directory, tombstone: DirectoryUser, mapped: Mapped) -> bool:
+def _is_somebody_elses(directory: Directory, user: User, email_key: str | None) -> bool:
     """Tell whether the person of a tombstone was taken over meanwhile and goes by another address.
 
     Bringing that person back would give this organization's access to an
     address that another directory chose.
     """
-    user = lock_user(session, tombstone.user_id)
-    email = mapped.fields.get("email_address")
     elsewhere = user.managed_by_organization_id not in (None, directory.organization_id)
-    return elsewhere and user.email_key != (fold(email) if email else None)
+    return elsewhere and user.email_key != email_key
 
 
-def _new_row(session: Session, directory: Directory, resource: UserResource, mapped: Mapped) -> DirectoryUser:
-    """Return a directory user for somebody whom this directory does not know by name."""
-    user = find_or_make_user(session, directory, mapped.fields.get("email_address"))
+def _find_row_of(session: Session, directory: Directory, user: User, resource: UserResource) -> DirectoryUser | None:
+    """Return the tombstone of a person who is known by an address, or None.
+
+    :raises Conflict: When the person is in the directory.
+    """
     row = session.get(DirectoryUser, (directory.organization_id, user.id), with_for_update={"key_share": True})
     if row is not None and row.deleted_at is None:
         same_name = row.user_name_key == resource.user_name_key
@@ -99,128 +166,112 @@ def _new_row(session: Session, directory: Directory, resource: UserResource, map
             "This person is in the directory already.",
             constraint="uq_directory_users_user_name" if same_name else "same_person",
         )
-    if row is not None:
-        return _bring_back(row)
+    return row
+
+
+def _add_row(session: Session, directory: Directory, user: User, columns: dict[str, Any]) -> DirectoryUser:
     now = now_ms()
-    row = DirectoryUser(
+    return add_row(
+        session,
+        DirectoryUser,
         organization_id=directory.organization_id,
         user_id=user.id,
-        active=True,
-        sent_groups=[],
+        **columns,
         version=1,
         created_at=now,
         last_modified_at=now,
     )
-    session.add(row)
-    return row
-
-
-def _bring_back(row: DirectoryUser) -> DirectoryUser:
-    """Return a tombstone as a directory user again, active unless the resource says otherwise."""
-    row.deleted_at, row.active, row.sent_groups = None, True, []
-    row.last_modified_at = now_ms()
-    row.version += 1
-    return row
 
 
 def change_directory_user(
     session: Session,
     directory: Directory,
-    user_id: str,
+    held: HeldUser,
     resource: UserResource,
     *,
     expected_version: int | None = None,
-) -> DirectoryUser:
+) -> None:
     """Store the new state of a directory user, and let the person, the membership and the role follow.
 
     A state that is the stored one changes nothing and sends no event.
 
-    :raises NotFound: When the directory has no such user.
     :raises VersionMismatch: When the stored version is not the expected one.
     :raises Conflict: When a user name, external id or active e-mail address is taken in this directory.
     """
-    row = get_directory_user(session, directory, user_id, lock=True)
+    row, user = held.row, held.user
     _check_version(row, expected_version)
-    user = lock_user(session, user_id)  # before the groups are read, so that no change of them is overlooked
     sent_groups = row.sent_groups if resource.sent_groups is None else resource.sent_groups
     is_same = is_stored(resource.document, row.document)
     if is_same and sent_groups == row.sent_groups:
-        directory.note("unchanged", "User", user_id, row.user_name)
-        return row
-    groups = groups_of(session, directory, user_id)
-    mapped = load_mapping(session, directory.organization_id).evaluate(
-        {**resource.document, "groups": sent_groups}, groups
-    )
+        directory.note("unchanged", "User", user.id, row.user_name)
+        return
+    rules = load_rules(session, directory)
+    groups = groups_of(session, directory, user.id) if rules.mapping.reads_groups else []
+    mapped = rules.mapping.evaluate({**resource.document, "groups": sent_groups}, groups)
     directory.warn(*mapped.warnings)
     was_active = row.active
-    row.version += 0 if is_same else 1
-    _write_row(session, row, resource, mapped)
+    columns = _columns(resource, mapped)
+    if not is_same:
+        columns |= _text_columns(resource) | {"version": row.version + 1, "last_modified_at": now_ms()}
+    _write_state(session, row, resource.emails, **columns)
     if was_active and not row.active:
-        directory.note("deactivated", "User", user_id, row.user_name)
+        directory.note("deactivated", "User", user.id, row.user_name)
         write_profile(session, directory, user, mapped, active=True)
-        deprovision(session, directory, user, mapped)
+        deprovision(session, directory, rules.connection_id, user, mapped)
     elif row.active and not was_active:
-        directory.note("activated", "User", user_id, row.user_name)
-        provision(session, directory, user, mapped)
+        directory.note("activated", "User", user.id, row.user_name)
+        provision(session, directory, rules, user, mapped)
     else:
-        changes = follow_directory(session, directory, user, mapped, active=row.active)
-        directory.note("updated", "User", user_id, row.user_name, changes)
+        changes = follow_directory(session, directory, rules, user, mapped, active=row.active)
+        directory.note("updated", "User", user.id, row.user_name, changes)
         if changes or not is_same:
-            _record(session, directory, "scimUser.updated", user, mapped, changes=changes)
+            _record(session, directory, rules.connection_id, "scimUser.updated", user, mapped=mapped, changes=changes)
         note_lost_admin(session, directory, [(user, changes)])
-    return row
 
 
-def follow_directory(session: Session, directory: Directory, user: User, mapped: Mapped, *, active: bool) -> Changes:
+def follow_directory(
+    session: Session, directory: Directory, rules: Rules, user: User, mapped: Mapped, *, active: bool
+) -> Changes:
     """Bring a person's profile and role up to what the directory says now, and return what changed."""
-    if active:
-        take_over_management(session, directory, user)
-    changes = write_profile(session, directory, user, mapped, active=active)
+    changes = write_profile(session, directory, user, mapped, active=active, takes_over=active)
     membership = find_any_membership(session, directory.organization_id, user.id) if active else None
     if membership is not None and membership.deleted_at is None:
-        moved = follow_mapping(session, directory, membership, mapped)
+        moved = store_role(session, membership, decide_role(rules.roles, directory, membership, mapped))
         if moved is not None:
             changes["role"] = {"from": moved[0], "to": moved[1]}
-    session.flush()
     return changes
 
 
 def delete_directory_user(
-    session: Session, directory: Directory, user_id: str, *, expected_version: int | None = None
+    session: Session, directory: Directory, held: HeldUser, *, expected_version: int | None = None
 ) -> None:
     """Delete a directory user for the IdP, and keep a tombstone from which a later creation restores the same person.
 
-    :raises NotFound: When the directory has no such user.
     :raises VersionMismatch: When the stored version is not the expected one.
     """
-    row = get_directory_user(session, directory, user_id, lock=True)
+    row, user = held.row, held.user
     _check_version(row, expected_version)
-    left = leave_all_groups(session, directory, user_id)
-    user = lock_user(session, user_id)
-    directory.note("deleted", "User", user_id, row.user_name)
-    was_active, row.active = row.active, False
-    row.deleted_at = row.last_modified_at = now_ms()
-    row.version += 1
-    session.flush()
+    left = leave_all_groups(session, directory, user.id)
+    directory.note("deleted", "User", user.id, row.user_name)
+    was_active, now = row.active, now_ms()
+    write_row(session, row, active=False, deleted_at=now, last_modified_at=now, version=row.version + 1)
     if was_active:
-        deprovision(session, directory, user)
-    record_departures(session, directory, user_id, left)
+        deprovision(session, directory, find_connection_id(session, directory), user)
+    record_departures(session, directory, user.id, left)
 
 
-def get_directory_user(session: Session, directory: Directory, user_id: str, *, lock: bool = False) -> DirectoryUser:
-    """Return a user of a directory.
+def hold_directory_user(session: Session, directory: Directory, user_id: str) -> HeldUser:
+    """Return a user of a directory to be written: the row and the person, both held until the transaction ends.
+
+    The person is held before groups are read, so that no change of them is overlooked.
 
     :raises NotFound: When the directory has no such user, or only a tombstone.
     """
-    query = select(DirectoryUser).where(
-        DirectoryUser.organization_id == directory.organization_id,
-        DirectoryUser.user_id == user_id,
-        DirectoryUser.deleted_at.is_(None),
-    )
-    row = session.scalar(query.with_for_update(key_share=True) if lock else query)
-    if row is None:
+    named = {"organization": directory.organization_id, "user": user_id}
+    found = session.execute(HELD_USER, named).one_or_none()
+    if found is None:
         raise NotFound("No such user in this directory.")
-    return row
+    return HeldUser(*found)
 
 
 def _check_version(row: DirectoryUser, expected: int | None) -> None:
@@ -228,67 +279,71 @@ def _check_version(row: DirectoryUser, expected: int | None) -> None:
         raise VersionMismatch("The user changed since this version.")
 
 
-def _write_row(session: Session, row: DirectoryUser, resource: UserResource, mapped: Mapped) -> None:
-    """Write a resource into its row and its e-mail rows."""
-    email = mapped.fields.get("email_address")
-    row.user_name, row.user_name_key = resource.user_name, resource.user_name_key
-    row.external_id = resource.external_id
-    row.display_name = resource.display_name
-    row.display_name_key = fold(resource.display_name) if resource.display_name is not None else None
-    row.shown_active = resource.document.get("active")
+def _columns(resource: UserResource, mapped: Mapped) -> dict[str, Any]:
+    """Return what a resource and its mapping say, as columns of its row, without the resource itself."""
+    columns: dict[str, Any] = {
+        "user_name": resource.user_name,
+        "user_name_key": resource.user_name_key,
+        "external_id": resource.external_id,
+        "display_name": resource.display_name,
+        "display_name_key": fold(resource.display_name) if resource.display_name is not None else None,
+        "shown_active": resource.document.get("active"),
+        "email_key": _email_key(mapped),
+    }
     if resource.sent_groups is not None:
-        row.sent_groups = resource.sent_groups
-    row.email_key = fold(email) if email else None
-    active = mapped.fields.get("active")
-    if active is not None:  # an IdP that takes the attribute away says nothing about the person
-        row.active = active
-    text = dump(resource.document)
-    if row.document is None or not is_stored(resource.document, row.document):
-        row.document, row.last_modified_at = text, now_ms() if row.version > 1 else row.created_at
-        row.document_key = fold_document(resource.document)
-    session.flush()
-    _write_emails(session, row, resource.emails)
+        columns["sent_groups"] = resource.sent_groups
+    if mapped.fields.get("active") is not None:  # an IdP that takes the attribute away says nothing about the person
+        columns["active"] = mapped.fields["active"]
+    return columns
 
 
-def _write_emails(session: Session, row: DirectoryUser, keys: tuple[EmailKey, ...]) -> None:
-    if row.version > 1 and not _forget_emails(session, row, keys):
-        return
-    for position, (value_key, type_key) in enumerate(keys):
-        session.add(
-            DirectoryUserEmail(
-                organization_id=row.organization_id,
-                user_id=row.user_id,
-                position=position,
-                value_key=value_key,
-                type_key=type_key,
-            )
-        )
+def _text_columns(resource: UserResource) -> dict[str, Any]:
+    return {"document": dump(resource.document), "document_key": fold_document(resource.document)}
 
 
-def _forget_emails(session: Session, row: DirectoryUser, keys: tuple[EmailKey, ...]) -> bool:
-    """Delete the stored addresses of a directory user, unless they are the same; tell whether they were deleted."""
-    mine = (DirectoryUserEmail.organization_id == row.organization_id, DirectoryUserEmail.user_id == row.user_id)
-    columns = (DirectoryUserEmail.value_key, DirectoryUserEmail.type_key)
-    stored = session.execute(select(*columns).where(*mine).order_by(DirectoryUserEmail.position)).all()
-    if list(keys) == [tuple(row) for row in stored]:
-        return False
-    session.execute(delete(DirectoryUserEmail).where(*mine))
-    return True
+def _email_key(mapped: Mapped) -> str | None:
+    email = mapped.fields.get("email_address")
+    return fold(email) if email else None
 
 
-def provision(session: Session, directory: Directory, user: User, mapped: Mapped) -> None:
+def _write_state(session: Session, row: DirectoryUser, emails: tuple[EmailKey, ...], **columns: Any) -> None:
+    """Write columns of a directory user, and the addresses of its new document."""
+    before = email_keys(load(row.document))
+    write_row(session, row, **columns)
+    if before != emails:
+        session.connection().execute(FORGOTTEN_EMAILS, {"organization": row.organization_id, "user": row.user_id})
+        _add_emails(session, row, emails)
+
+
+def _add_emails(session: Session, row: DirectoryUser, emails: tuple[EmailKey, ...]) -> None:
+    this = {"organization_id": row.organization_id, "user_id": row.user_id}
+    rows = [
+        {**this, "position": position, "value_key": value_key, "type_key": type_key}
+        for position, (value_key, type_key) in enumerate(emails)
+    ]
+    if rows:
+        session.connection().execute(ADDED_EMAILS, rows)
+
+
+def provision(
+    session: Session, directory: Directory, rules: Rules, user: User, mapped: Mapped, *, is_new: bool = False
+) -> None:
     """Make an active directory user a member, with the profile and the role that the mapping gives."""
-    take_over_management(session, directory, user)
-    write_profile(session, directory, user, mapped, active=True)
-    admit(session, directory, user, mapped)
-    _record(session, directory, "scimUser.provisioned", user, mapped)
+    if is_new:
+        add_membership(session, directory, rules, user.id, mapped)
+    else:
+        write_profile(session, directory, user, mapped, active=True, takes_over=True, comes_back=True)
+        admit(session, directory, rules, user.id, mapped)
+    _record(session, directory, rules.connection_id, "scimUser.provisioned", user, mapped=mapped)
 
 
-def deprovision(session: Session, directory: Directory, user: User, mapped: Mapped | None = None) -> None:
+def deprovision(
+    session: Session, directory: Directory, connection_id: str | None, user: User, mapped: Mapped | None = None
+) -> None:
     """End the membership and the sessions of somebody who is no active directory user any more."""
-    let_go(session, directory, user)
-    _record(session, directory, "scimUser.deprovisioned", user, mapped)
-    if lost_last_admin(session, directory.organization_id, user.id):
+    left = let_go(session, directory, user)
+    _record(session, directory, connection_id, "scimUser.deprovisioned", user, mapped=mapped)
+    if left is not None and lost_last_admin(session, left):
         _say_lost_admin(session, directory, user)
 
 
@@ -312,21 +367,22 @@ def _say_lost_admin(session: Session, directory: Directory, user: User) -> None:
         "This was the last member who could manage provisioning. "
         "Make a new sign-in link from the API or the command line to get back in."
     )
-    _record(session, directory, "organization.lastAdminRemoved", user)
+    connection_id = find_connection_id(session, directory)
+    _record(session, directory, connection_id, "organization.lastAdminRemoved", user)
 
 
 def _record(
-    session: Session, directory: Directory, event_type: str, user: User, mapped: Mapped | None = None, **more: Any
+    session: Session,
+    directory: Directory,
+    connection_id: str | None,
+    event_type: str,
+    user: User,
+    *,
+    mapped: Mapped | None = None,
+    **more: Any,
 ) -> None:
-    data = event_data(session, directory, user, mapped, **more)
+    data = person_data(directory.organization_id, connection_id, user, mapped, **more)
     record_events(session, directory.organization_id, [(event_type, data)])
-
-
-def event_data(
-    session: Session, directory: Directory, user: User, mapped: Mapped | None, **more: Any
-) -> dict[str, Any]:
-    """Return the data of an event about a person, all that a handler needs to act without asking back."""
-    return person_data(directory.organization_id, find_connection_id(session, directory), user, mapped, **more)
 
 
 def person_data(
@@ -334,8 +390,9 @@ def person_data(
 ) -> dict[str, Any]:
     """Return the data of an event about a person whose directory is of a known enterprise connection.
 
-    Of somebody whom another organization manages it tells what this directory
-    says, ``mapped``, and not what the other one does.
+    It is all that a handler needs to act without asking back. Of somebody whom
+    another organization manages it tells what this directory says, ``mapped``,
+    and not what the other one does.
     """
     said = {} if mapped is None else {**mapped.fields, "public_metadata": mapped.public_metadata}
     return {

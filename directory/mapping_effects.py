@@ -11,13 +11,15 @@ from functools import cached_property
 from sqlalchemy.orm import Session
 
 from clock import now_ms
-from directory.directories import Directory, find_connection_id
+from directory.directories import Directory
 from directory.lifecycle import deprovision, note_lost_admin, person_data, provision
 from directory.mapping import Mapped, Mapping
 from directory.mapping_people import Neighbours, Person
+from directory.mappings import Rules, load_rules
 from directory.profiles import Changes, Profile, mapped_profile, taken_over, write_profile
 from directory.resources import load
 from directory.roles import KnownRoles, RoleDecision, decide_role, first_role, store_role
+from directory.rows import write_row
 from folding import fold
 from webhooks.events import record_events
 
@@ -148,13 +150,15 @@ def _decided_role(
 def write_effects(session: Session, organization_id: str, effects: Sequence[Effect]) -> None:
     """Write what was decided in this transaction, for people who are locked, with an event for each who changes."""
     directory = Directory(organization_id)
-    connection_id = find_connection_id(session, directory)
+    rules = load_rules(session, directory, while_off=True)
     staying = [effect for effect in effects if effect.active == effect.person.row.active]
     for effect in staying:
-        _write(effect)
-    session.flush()
+        _write(session, effect)
     events = [
-        ("scimUser.updated", person_data(organization_id, connection_id, e.person.user, e.mapped, changes=e.changes))
+        (
+            "scimUser.updated",
+            person_data(organization_id, rules.connection_id, e.person.user, e.mapped, changes=e.changes),
+        )
         for e in staying
         if e.changes
     ]
@@ -163,26 +167,23 @@ def write_effects(session: Session, organization_id: str, effects: Sequence[Effe
     note_lost_admin(session, directory, [(effect.person.user, effect.changes) for effect in staying])
     for effect in effects:
         if effect.active != effect.person.row.active:
-            _admit_or_let_go(session, directory, effect)
+            _admit_or_let_go(session, directory, rules, effect)
 
 
-def _write(effect: Effect) -> None:
+def _write(session: Session, effect: Effect) -> None:
     person = effect.person
-    person.row.email_key = effect.email_key
-    effect.profile.store(person.user)
-    if effect.changes.keys() - {"role"}:
-        person.user.updated_at = now_ms()
+    write_row(session, person.row, email_key=effect.email_key)
+    effect.profile.store(session, person.user, **({"updated_at": now_ms()} if effect.changes.keys() - {"role"} else {}))
     if effect.role is not None and person.membership is not None:
-        store_role(person.membership, effect.role)
+        store_role(session, person.membership, effect.role)
 
 
-def _admit_or_let_go(session: Session, directory: Directory, effect: Effect) -> None:
+def _admit_or_let_go(session: Session, directory: Directory, rules: Rules, effect: Effect) -> None:
     """Write what a mapping decides that makes a person active or inactive, as a write of the IdP would."""
     person = effect.person
-    person.row.active, person.row.email_key = effect.active, effect.email_key
-    session.flush()
+    write_row(session, person.row, active=effect.active, email_key=effect.email_key)
     if effect.active:
-        provision(session, directory, person.user, effect.mapped)
+        provision(session, directory, rules, person.user, effect.mapped)
     else:
         write_profile(session, directory, person.user, effect.mapped, active=True)
-        deprovision(session, directory, person.user, effect.mapped)
+        deprovision(session, directory, rules.connection_id, person.user, effect.mapped)

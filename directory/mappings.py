@@ -2,16 +2,19 @@
 
 import json
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from clock import now_ms
+from directory.directories import ONLY_CONNECTION, Directory
 from directory.mapping import Mapping, compile_mapping, compile_stored_mapping
 from directory.mapping_applications import begin_application, restart_failed_application
+from directory.roles import AskedRoles, Roles
 from errors import NotAllowed, VersionMismatch
-from models import AttributeMapping, DirectorySwitch, Organization
+from models import AttributeMapping, DirectorySwitch, Organization, Role
 
 DIRECTORY_IS_OFF = (
     "This directory is switched off, so nothing is read or changed. Switch it on again in Directory sync; "
@@ -20,14 +23,30 @@ DIRECTORY_IS_OFF = (
 
 # A writer holds the organization's row lightly, so that who applies a new mapping can wait for those who go by the
 # former one. PUT itself does not: where the IdP never pauses it might wait for long.
-OVERRIDE_FOR_WRITERS = (
-    select(AttributeMapping.mapping, DirectorySwitch.disabled_at, Organization.deleted_at)
+RULES_FOR_WRITERS = (
+    select(
+        AttributeMapping.mapping,
+        ONLY_CONNECTION.scalar_subquery(),
+        DirectorySwitch.disabled_at,
+        Organization.deleted_at,
+        Role,
+    )
     .select_from(Organization)
     .outerjoin(AttributeMapping, AttributeMapping.organization_id == Organization.id)
     .outerjoin(DirectorySwitch, DirectorySwitch.organization_id == Organization.id)
+    .outerjoin(Role, Role.is_default.is_(True))
     .where(Organization.id == bindparam("organization"))
     .with_for_update(read=True, key_share=True, of=Organization)
 )
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What decides about the people of a directory: as it is when a transaction that writes begins with it."""
+
+    mapping: Mapping
+    connection_id: str | None
+    roles: Roles
 
 
 def find_mapping_override(session: Session, organization_id: str) -> AttributeMapping | None:
@@ -41,18 +60,26 @@ def read_mapping(session: Session, organization_id: str) -> Mapping:
     return compile_stored_mapping(override.mapping if override else {})
 
 
-def load_mapping(session: Session, organization_id: str, *, while_off: bool = False) -> Mapping:
-    """Return the effective mapping of an organization, for a transaction that writes by it.
-
-    It stays the mapping until that transaction ends.
+def load_rules(session: Session, directory: Directory, *, while_off: bool = False) -> Rules:
+    """Return the rules of a directory, for a transaction that writes by them; the mapping stays until it ends.
 
     :param while_off: Whether the caller writes while the directory is switched off as well: it is not the IdP.
     :raises NotAllowed: When the directory was switched off, or the organization deleted, since the caller was let in.
     """
-    override, disabled_at, deleted_at = session.execute(OVERRIDE_FOR_WRITERS, {"organization": organization_id}).one()
+    named = {"organization": directory.organization_id}
+    override, connection_id, disabled_at, deleted_at, default_role = session.execute(RULES_FOR_WRITERS, named).one()
     if not while_off and (disabled_at, deleted_at) != (None, None):
         raise directory_is_off()
-    return compile_stored_mapping(override or {})
+    return Rules(
+        mapping=compile_stored_mapping(override or {}),
+        connection_id=directory.enterprise_connection_id or connection_id,
+        roles=AskedRoles(session, default_role),
+    )
+
+
+def load_mapping(session: Session, organization_id: str, *, while_off: bool = False) -> Mapping:
+    """Return the effective mapping of an organization, as ``load_rules`` does."""
+    return load_rules(session, Directory(organization_id), while_off=while_off).mapping
 
 
 def directory_is_off() -> NotAllowed:

@@ -1,76 +1,78 @@
 """Admitting people to an organization and letting them go, as their directory says."""
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session, joinedload
 
 from clock import now_ms
 from directory.directories import Directory
 from directory.mapping import Mapped
-from directory.roles import AskedRoles, first_role, follow_mapping
+from directory.mappings import Rules
+from directory.roles import decide_role, first_role, store_role
+from directory.rows import add_row, write_row
 from ids import new_id
 from models import OrganizationMembership, Role, User
 from organizations.roles import PROVISIONING_MANAGE
 from organizations.sign_in import end_sessions
 from organizations.users import is_member_elsewhere
 
+ANY_MEMBERSHIP = (
+    select(OrganizationMembership)
+    .where(
+        OrganizationMembership.organization_id == bindparam("organization"),
+        OrganizationMembership.user_id == bindparam("user"),
+    )
+    .options(joinedload(OrganizationMembership.role))
+)
+
 
 def find_any_membership(session: Session, organization_id: str, user_id: str) -> OrganizationMembership | None:
     """Return the membership of a person, ended ones too, or None."""
-    query = (
-        select(OrganizationMembership)
-        .where(OrganizationMembership.organization_id == organization_id, OrganizationMembership.user_id == user_id)
-        .options(joinedload(OrganizationMembership.role))
-    )
-    return session.scalar(query)
+    return session.scalar(ANY_MEMBERSHIP, {"organization": organization_id, "user": user_id})
 
 
-def admit(session: Session, directory: Directory, user: User, mapped: Mapped) -> OrganizationMembership:
+def admit(session: Session, directory: Directory, rules: Rules, user_id: str, mapped: Mapped) -> None:
     """Make a person an active member: a new membership, or the same one as before."""
-    now = now_ms()
-    membership = find_any_membership(session, directory.organization_id, user.id)
+    membership = find_any_membership(session, directory.organization_id, user_id)
     if membership is None:
-        first = first_role(AskedRoles(session), directory, mapped)
-        membership = OrganizationMembership(
-            id=new_id("orgmem"),
-            organization_id=directory.organization_id,
-            user=user,
-            role=first.role,
-            role_source=first.source,
-            mapped_role_key=first.mapped_role_key,
-            created_at=now,
-            updated_at=now,
-        )
-        session.add(membership)
-    else:
-        if membership.deleted_at is not None:
-            membership.deleted_at = None
-            membership.updated_at = now
-        follow_mapping(session, directory, membership, mapped)
-    user.active, user.deleted_at, user.updated_at = True, None, now
-    session.flush()
-    return membership
+        add_membership(session, directory, rules, user_id, mapped)
+        return
+    if membership.deleted_at is not None:
+        write_row(session, membership, deleted_at=None, updated_at=now_ms())
+    store_role(session, membership, decide_role(rules.roles, directory, membership, mapped))
 
 
-def let_go(session: Session, directory: Directory, user: User) -> None:
+def add_membership(session: Session, directory: Directory, rules: Rules, user_id: str, mapped: Mapped) -> None:
+    """Give somebody a first membership."""
+    first, now = first_role(rules.roles, directory, mapped), now_ms()
+    add_row(
+        session,
+        OrganizationMembership,
+        id=new_id("orgmem"),
+        organization_id=directory.organization_id,
+        user_id=user_id,
+        role_id=first.role.id,
+        role_source=first.source,
+        mapped_role_key=first.mapped_role_key,
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def let_go(session: Session, directory: Directory, user: User) -> OrganizationMembership | None:
     """End a person's membership and sessions at once; and the person, when no membership is left anywhere."""
     now = now_ms()
     membership = find_any_membership(session, directory.organization_id, user.id)
     if membership is not None and membership.deleted_at is None:
-        membership.deleted_at = membership.updated_at = now
+        write_row(session, membership, deleted_at=now, updated_at=now)
     end_sessions(session, directory.organization_id, user.id)
     if not is_member_elsewhere(session, user.id, directory.organization_id):
-        user.active, user.deleted_at, user.updated_at = False, now, now
-    session.flush()
+        write_row(session, user, active=False, deleted_at=now, updated_at=now)
+    return membership
 
 
-def lost_last_admin(session: Session, organization_id: str, user_id: str) -> bool:
-    """Tell whether the person who was just let go was the last member who could manage provisioning."""
-    left = session.scalar(
-        select(Role.permissions)
-        .join(OrganizationMembership, OrganizationMembership.role_id == Role.id)
-        .where(OrganizationMembership.organization_id == organization_id, OrganizationMembership.user_id == user_id)
-    )
-    return PROVISIONING_MANAGE in (left or []) and count_admins(session, organization_id) == 0
+def lost_last_admin(session: Session, left: OrganizationMembership) -> bool:
+    """Tell whether the membership that just ended was the last one that could manage provisioning."""
+    return PROVISIONING_MANAGE in left.role.permissions and count_admins(session, left.organization_id) == 0
 
 
 def count_admins(session: Session, organization_id: str) -> int:

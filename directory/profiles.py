@@ -15,6 +15,7 @@ from clock import now_ms
 from directory.directories import Directory
 from directory.linking import is_claimed_elsewhere
 from directory.mapping import Mapped
+from directory.rows import write_row
 from folding import fold
 from models import User
 from organizations.users import is_member_elsewhere
@@ -53,11 +54,9 @@ class Profile:
         pairs = ((name, getattr(self, name), getattr(other, name)) for name in SHOWN_FIELDS)
         return {name: {"from": before, "to": after} for name, before, after in pairs if before != after}
 
-    def store(self, user: User) -> None:
-        """Write what differs into the person's row."""
-        for name in self.__dataclass_fields__:
-            if getattr(user, name) != getattr(self, name):
-                setattr(user, name, getattr(self, name))
+    def store(self, session: Session, user: User, **columns: Any) -> None:
+        """Write what differs into the person's row, and other columns with it."""
+        write_row(session, user, **vars(self), **columns)
 
 
 class Elsewhere(Protocol):
@@ -93,9 +92,19 @@ class AskedElsewhere:
         return bool(self.session.scalar(select(exists().where(User.email_key == email_key, User.id != user_id))))
 
 
-def take_over_management(session: Session, directory: Directory, user: User) -> None:
-    """Make this directory the one that manages a person, where ``taken_over`` allows it."""
-    taken_over(directory, user.id, Profile.of(user), AskedElsewhere(session, directory.organization_id)).store(user)
+def new_profile(directory: Directory, mapped: Mapped) -> Profile:
+    """Return the profile that the mapping gives somebody whom nobody knows yet."""
+    address = mapped.fields.get("email_address")
+    plain = {name: mapped.fields.get(name) for name in PLAIN_FIELDS}
+    profile = Profile(
+        **plain,
+        email_address=address,
+        email_key=fold(address) if address else None,
+        public_metadata=merged_metadata({}, mapped, []),
+        directory_metadata_paths=[],
+        managed_by_organization_id=directory.organization_id,
+    )
+    return replace(profile, directory_metadata_paths=_written_paths(profile, mapped))
 
 
 def taken_over(directory: Directory, user_id: str, profile: Profile, elsewhere: Elsewhere) -> Profile:
@@ -112,23 +121,33 @@ def taken_over(directory: Directory, user_id: str, profile: Profile, elsewhere: 
     return replace(profile, managed_by_organization_id=directory.organization_id)
 
 
-def write_profile(session: Session, directory: Directory, user: User, mapped: Mapped, *, active: bool) -> Changes:
+def write_profile(
+    session: Session,
+    directory: Directory,
+    user: User,
+    mapped: Mapped,
+    *,
+    active: bool,
+    takes_over: bool = False,
+    comes_back: bool = False,
+) -> Changes:
     """Write the mapped profile, if this directory manages the person; ``active`` tells whether the person is in it now.
+
+    With ``takes_over`` it manages the person from now on, where ``taken_over``
+    allows that. With ``comes_back`` the person is an active one from now on.
 
     :return: What changed, as ``{field: {"from": old, "to": new}}``.
     """
-    before = Profile.of(user)
     elsewhere = AskedElsewhere(session, directory.organization_id)
+    before = Profile.of(user)
+    if takes_over:
+        before = taken_over(directory, user.id, before, elsewhere)
     after = mapped_profile(directory, user.id, before, mapped, elsewhere, active=active)
-    return store_profile(user, before, after)
-
-
-def store_profile(user: User, before: Profile, after: Profile) -> Changes:
-    """Write a profile into a person's row, and return what changed that can be seen."""
     changes = before.changes_to(after)
-    after.store(user)
-    if changes:
-        user.updated_at = now_ms()
+    columns: dict[str, Any] = {"active": True, "deleted_at": None} if comes_back else {}
+    if changes or (comes_back and not user.active):
+        columns["updated_at"] = now_ms()
+    after.store(session, user, **columns)
     return changes
 
 

@@ -46,11 +46,14 @@ class UserResource:
             user_name=document["userName"],
             external_id=document.get("externalId"),
             display_name=document.get("displayName"),
-            emails=tuple(
-                dict.fromkeys(_email_key(email) for email in document.get("emails", []) if email.get("value"))
-            ),
+            emails=email_keys(document),
             sent_groups=_foreign_groups(sent_groups) if isinstance(sent_groups, list) else None,
         )
+
+
+def email_keys(document: Document) -> tuple[EmailKey, ...]:
+    """Return the addresses of a user's document, each once."""
+    return tuple(dict.fromkeys(_email_key(email) for email in document.get("emails", []) if email.get("value")))
 
 
 def _email_key(email: dict[str, Any]) -> EmailKey:

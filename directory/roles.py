@@ -6,10 +6,12 @@ from typing import Protocol
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.attributes import set_committed_value
 
 from clock import now_ms
 from directory.directories import Directory
 from directory.mapping import Mapped
+from directory.rows import write_row
 from models import OrganizationMembership, Role
 from organizations.roles import default_role
 
@@ -34,9 +36,10 @@ class Roles(Protocol):
 
 @dataclass(frozen=True)
 class AskedRoles:
-    """Asks the database, each time."""
+    """Asks the database for the roles that are named; ``standing`` is the default role, where it is known."""
 
     session: Session
+    standing: Role | None = None
 
     def named(self, keys: Collection[str]) -> Sequence[Role]:
         """See ``Roles``."""
@@ -48,7 +51,7 @@ class AskedRoles:
 
     def default(self) -> Role:
         """See ``Roles``."""
-        return default_role(self.session)
+        return self.standing or default_role(self.session)
 
 
 @dataclass(frozen=True)
@@ -139,21 +142,13 @@ def decide_role(roles: Roles, directory: Directory, membership: OrganizationMemb
     return decided
 
 
-def follow_mapping(
-    session: Session, directory: Directory, membership: OrganizationMembership, mapped: Mapped
-) -> tuple[str, str] | None:
-    """Bring the role of a member up to what the directory says now.
-
-    :return: The keys of the role before and after, or None when it stays.
-    """
-    return store_role(membership, decide_role(AskedRoles(session), directory, membership, mapped))
-
-
-def store_role(membership: OrganizationMembership, decision: RoleDecision) -> tuple[str, str] | None:
+def store_role(session: Session, membership: OrganizationMembership, decision: RoleDecision) -> tuple[str, str] | None:
     """Write a decision into a membership; return the keys of the role before and after, or None when it stays."""
-    before = membership.role
-    membership.role_source, membership.mapped_role_key = decision.source, decision.mapped_role_key
-    if decision.role.id == before.id:
+    before, role = membership.role, decision.role
+    written = {"role_id": role.id, "role_source": decision.source, "mapped_role_key": decision.mapped_role_key}
+    if role.id == before.id:
+        write_row(session, membership, **written)
         return None
-    membership.role, membership.updated_at = decision.role, now_ms()
-    return before.key, decision.role.key
+    write_row(session, membership, **written, updated_at=now_ms())
+    set_committed_value(membership, "role", role)
+    return before.key, role.key

@@ -22,9 +22,10 @@ from database import Database
 from directory.directories import Directory
 from directory.mapping_effects import evaluate
 from directory.mapping_people import Person, lock_people
-from directory.mappings import await_former_mapping, load_mapping
+from directory.mappings import await_former_mapping, load_rules
 from directory.memberships import admit, let_go
 from directory.overview import count_groups, count_people
+from directory.profiles import write_profile
 from errors import Conflict, DomainError, InvalidInput
 from models import DirectorySwitch, DirectoryUser, OrganizationMembership
 from organizations.members import find_provisioning_manager
@@ -229,14 +230,16 @@ def _suspend_some(session: Session, organization_id: str) -> int:
 
 def _restore_some(session: Session, organization_id: str) -> int:
     ids = session.scalars(_suspended(organization_id).order_by(OrganizationMembership.user_id).limit(BATCH)).all()
-    mapping = load_mapping(session, organization_id)
-    people = lock_people(session, organization_id, ids, with_groups=mapping.reads_groups)
     directory = Directory(organization_id)
+    rules = load_rules(session, directory)
+    people = lock_people(session, organization_id, ids, with_groups=rules.mapping.reads_groups)
     events: list[NewEvent] = []
     for person in people:
-        if _is_wanted(person):
-            membership = admit(session, directory, person.user, evaluate(mapping, person))
-            events.append(membership_event("created", membership, reason="directory_enabled"))
+        if person.membership is not None and _is_wanted(person):
+            mapped = evaluate(rules.mapping, person)
+            write_profile(session, directory, person.user, mapped, active=True, takes_over=True, comes_back=True)
+            admit(session, directory, rules, person.user.id, mapped)
+            events.append(membership_event("created", person.membership, reason="directory_enabled"))
     _forget_suspension(session, organization_id, ids)
     record_events(session, organization_id, events)
     return len(ids)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from unicodedata import normalize
 
-from sqlalchemy import ColumnElement, Select, case, exists, func, or_, select, union_all
+from sqlalchemy import ColumnElement, Select, bindparam, case, exists, func, or_, select, union_all
 from sqlalchemy.orm import Session
 
 from clock import now_ms
@@ -18,18 +18,20 @@ from organizations.validation import address_problems, name_problems, problem
 SEARCHED_WORDS = 5
 METADATA_BYTES = 16 * 1024
 NAMES = ("first_name", "last_name", "username", "external_id")
+# Every write of a directory may ask this, so the statement is built once.
+MEMBER_ELSEWHERE = select(
+    exists().where(
+        OrganizationMembership.user_id == bindparam("user"),
+        OrganizationMembership.organization_id != bindparam("organization"),
+        OrganizationMembership.deleted_at.is_(None),
+    )
+)
 
 
 def is_member_elsewhere(session: Session, user_id: str, organization_id: str) -> bool:
     """Tell whether a person is an active member of another organization."""
-    query = select(
-        exists().where(
-            OrganizationMembership.user_id == user_id,
-            OrganizationMembership.organization_id != organization_id,
-            OrganizationMembership.deleted_at.is_(None),
-        )
-    )
-    return bool(session.scalar(query))
+    named = {"user": user_id, "organization": organization_id}
+    return bool(session.connection().scalar(MEMBER_ELSEWHERE, named))
 
 
 def lock_user(session: Session, user_id: str) -> User:

@@ -93,8 +93,20 @@ class UnexpectedFailure(SCIMException):
     _default_detail = "Something went wrong on our side. This operation changed nothing."
 
 
+@dataclass
+class OperationRequest(ScimRequest):
+    """An operation as the request that it stands for. Its data was decoded with the Bulk request."""
+
+    data: Any = None
+
+
 class OperationService(DirectoryService):
     """Serves an operation, whose result tells where the resource is and its version, and leaves the rest out."""
+
+    def payload_of(self, request: ScimRequest) -> Any:
+        """Return the data of an operation."""
+        assert isinstance(request, OperationRequest)
+        return request.data
 
     def publish(self, base_url: str, resource: Resource[Any]) -> Resource[Any]:
         """Return a resource that knows its address."""
@@ -345,9 +357,12 @@ class BulkRun:
         headers = {"Content-Type": SCIM_MEDIA_TYPE}
         if operation.version:
             headers["If-Match"] = operation.version
-        body = b"" if operation.method == "DELETE" else json.dumps(operation.data).encode()
-        return ScimRequest(
-            method=str(operation.method), base_url=self.base_url, path=operation.path or "", headers=headers, body=body
+        return OperationRequest(
+            method=str(operation.method),
+            base_url=self.base_url,
+            path=operation.path or "",
+            headers=headers,
+            data=operation.data,
         )
 
 

@@ -30,12 +30,14 @@ from scim2_server.routing import RESERVED_NAMES, Operation, Target
 from scim2_server.service import SEARCH_REQUEST_PARAMETERS, ScimService
 
 from directory.group_membership import MemberChange
+from directory.resources import UserResource, load
 from scim.bodies import decode, mend_resource
 from scim.cursors import PageCursors, query_of
-from scim.documents import render_list
+from scim.documents import etag_of, render_list
 from scim.filters import parse_filter
 from scim.group_members import MemberOperations, take_members
 from scim.operations import check_number, read_operations
+from scim.plain import PlainUsers
 from scim.projection import projection_of, shows_computed
 from scim.provider import Group, User
 from scim.reading import get_document, get_written_document
@@ -52,11 +54,15 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 
 @dataclass(frozen=True)
 class PatchRequest:
-    """The operations of a PATCH: on declared attributes, if any, on what is kept beside them, on members of a group."""
+    """The operations of a PATCH: on declared attributes, if any, on what is kept beside them, on members of a group.
+
+    Where a PATCH of a User does nothing but give values to attributes, ``plain`` has those and the rest is empty.
+    """
 
     declared: "PatchOp[Any] | None"
     undeclared: list[UndeclaredOperation]
     members: MemberChange
+    plain: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,7 @@ class DirectoryService(ScimService):
     def __init__(self, provider: ScimProvider, *, secret: str, bulk: Bulk | None = None) -> None:
         super().__init__(provider, secret=secret)
         self.cursors = PageCursors(secret)
+        self.plain = PlainUsers(provider)
         if bulk is not None:
             self.config = self.config.model_copy(update={"bulk": bulk})
 
@@ -119,7 +126,21 @@ class DirectoryService(ScimService):
 
     def read_body(self, model: type[ModelT], body: bytes, content_type: str | None, scim_ctx: Context) -> ModelT:
         """Validate a body, with the deviations of known IdPs mended."""
-        payload = self.decode_body(body, content_type)
+        return self.read_payload(model, self.decode_body(body, content_type), scim_ctx)
+
+    def payload_of(self, request: ScimRequest) -> Any:
+        """Return the JSON value that a request carries."""
+        return self.decode_body(request.body, request.header("Content-Type"))
+
+    def find_plain_user(self, resource_type: ResourceType, payload: Any) -> UserResource | None:
+        """Return the User of a payload, if it is so plain that no model has to judge it."""
+        if resource_type.name != "User" or not isinstance(payload, dict):
+            return None
+        document = self.plain.document(mend_resource(payload, str(User.__schema__)))
+        return None if document is None else UserResource.of(document, _member(payload, "groups"))
+
+    def read_payload(self, model: type[ModelT], payload: Any, scim_ctx: Context) -> ModelT:
+        """Validate the JSON value of a body, with the deviations of known IdPs mended."""
         schema = str(getattr(model, "__schema__", ""))
         members = None
         if issubclass(model, Group) and isinstance(payload, dict):
@@ -128,7 +149,7 @@ class DirectoryService(ScimService):
         if isinstance(resource, Group):
             resource._member_change = members
         if isinstance(resource, User):
-            resource._sent_groups = next((value for key, value in payload.items() if key.lower() == "groups"), None)
+            resource._sent_groups = _member(payload, "groups")
         return resource
 
     def read_list(self, resource_types: list[ResourceType], payload: Any) -> ListRequest:
@@ -166,12 +187,6 @@ class DirectoryService(ScimService):
         except ValidationError as error:
             raise refusal_of(error) from error
 
-    def read_patch_of(
-        self, resource_type: ResourceType, resource_id: str, body: bytes, content_type: str | None
-    ) -> "PatchRequest":
-        """Validate the body of a PATCH of one resource."""
-        return self.read_patch_payload(resource_type, resource_id, self.decode_body(body, content_type))
-
     def read_patch_payload(self, resource_type: ResourceType, resource_id: str, payload: Any) -> "PatchRequest":
         """Validate the decoded body of a PATCH of one resource."""
         model = self.get_model(resource_type)
@@ -180,6 +195,9 @@ class DirectoryService(ScimService):
         if issubclass(model, Group):
             operations = members.take(operations)
         check_number(operations)
+        plain = None if issubclass(model, Group) else self.plain.changes(operations)
+        if plain is not None:
+            return PatchRequest(None, [], MemberChange(), plain)
         declared, undeclared = split_operations(model, operations)
         message: Any = PatchOp.__class_getitem__(model)
         sent = {"schemas": [str(PatchOp.__schema__)], "Operations": declared}
@@ -283,6 +301,19 @@ class DirectoryHandler(ScimHandler):
             }
         return TextResponse(HTTPStatus.OK, render_list(page.documents, base_url, projections, **numbers))
 
+    def create(self, request: ScimRequest) -> ScimResponse:
+        """Create a resource (RFC 7644 §3.3)."""
+        with self.service.provider:
+            target = self.service.route(request, Operation.create)
+            resource_type = self.service.resource_type_at(target.endpoint or "")
+            payload, model = self.service.payload_of(request), self.service.get_model(resource_type)
+            resource = self.service.find_plain_user(resource_type, payload) or self.service.read_payload(
+                model, payload, Context.RESOURCE_CREATION_REQUEST
+            )
+            document = self.storage.add(resource_type, resource)
+        headers = {"ETag": document.etag, "Location": f"{request.base_url}/{document.path()}"}
+        return TextResponse(HTTPStatus.CREATED, document.render(request.base_url), headers)
+
     def patch(self, request: ScimRequest) -> ScimResponse:
         """Modify a resource (RFC 7644 §3.5.2)."""
         with self.service.provider:
@@ -290,7 +321,7 @@ class DirectoryHandler(ScimHandler):
             resource_type = self.service.resource_type_at(target.endpoint or "")
             resource_id = target.resource_id or ""
             response_parameters = self.service.read_response_parameters(resource_type, request.query)
-            patch = self.service.read_patch_of(resource_type, resource_id, request.body, request.header("Content-Type"))
+            patch = self.service.read_patch_payload(resource_type, resource_id, self.service.payload_of(request))
             with self.storage.operation():
                 self.apply_patch(resource_type, resource_id, patch, self.service.read_conditions(request))
             return self.written_response(request, resource_type, resource_id, response_parameters)
@@ -299,11 +330,23 @@ class DirectoryHandler(ScimHandler):
         self, resource_type: ResourceType, resource_id: str, patch: PatchRequest, conditions: Conditions
     ) -> None:
         """Apply a PATCH to a stored resource, whose row is held meanwhile."""
+        if patch.plain is not None:
+            self.apply_plain_patch(resource_id, patch.plain, conditions)
+            return
         current = self.storage.get_to_write(resource_type, resource_id)
         version = current.meta.version if current.meta else None
         patched = self.service.apply_whole_patch(current, patch, conditions)
         if patched is not None:
             self.storage.store(resource_type, patched, expected_version=version)
+
+    def apply_plain_patch(self, user_id: str, changes: dict[str, Any], conditions: Conditions) -> None:
+        """Give values to attributes of a stored User."""
+        held = self.storage.hold_anew(user_id)
+        conditions.check(etag_of(held.row.version), "PATCH")
+        document = load(held.row.document)
+        changed = self.service.plain.changed(document, changes)
+        if changed != document:
+            self.storage.write(held, UserResource.of(changed))
 
     def replace(self, request: ScimRequest) -> ScimResponse:
         """Replace a resource (RFC 7644 §3.5.1)."""
@@ -315,7 +358,11 @@ class DirectoryHandler(ScimHandler):
             with self.storage.operation():
                 current = self.storage.get_to_write(resource_type, resource_id)
                 version = current.meta.version if current.meta else None
-                replacement = self.service.read_replacement(resource_type, request.body, request.header("Content-Type"))
+                replacement = self.service.read_payload(
+                    self.service.get_model(resource_type),
+                    self.service.payload_of(request),
+                    Context.RESOURCE_REPLACEMENT_REQUEST,
+                )
                 conditions = self.service.read_conditions(request)
                 replaced = self.service.apply_replacement(current, replacement, conditions)
                 if replaced is not None:

@@ -26,13 +26,19 @@ from database import conflict_of
 from directory.directories import Directory
 from directory.group_membership import MemberChange
 from directory.groups import change_group, create_group, delete_group
-from directory.lifecycle import change_directory_user, create_directory_user, delete_directory_user
+from directory.lifecycle import (
+    HeldUser,
+    change_directory_user,
+    create_directory_user,
+    delete_directory_user,
+    hold_directory_user,
+)
 from directory.resources import GroupResource, UserResource, load
 from errors import Conflict, InvalidInput, NotFound, VersionMismatch
+from models import DirectoryUser
 from scim.documents import StoredDocument, version_of
 from scim.group_members import read_members
 from scim.projection import projection_of, shows_computed
-from scim.provider import Group
 from scim.reading import get_document, get_written_document
 from scim.searching import Search
 from scim.sorting import Position
@@ -63,6 +69,7 @@ class DirectoryStorage(ScimStorage):
         self.provider = provider
         self.session = session
         self.directory = directory
+        self.held: HeldUser | None = None
 
     def get(
         self,
@@ -89,12 +96,32 @@ class DirectoryStorage(ScimStorage):
         unless the model says who joins and leaves.
         """
         name = _name(resource_type)
+        if name == "User":
+            return self.model_of(document_of(self.hold_anew(resource_id).row))
         resource = self.model_of(
             get_document(self.session, self.directory, name, resource_id, computed=False, lock=True)
         )
-        if isinstance(resource, Group):
-            resource._member_change = MemberChange()
+        resource._member_change = MemberChange()  # type: ignore[attr-defined]
         return resource
+
+    def hold_anew(self, user_id: str) -> HeldUser:
+        """Return a user to be written, held until the end of the transaction.
+
+        :raises NotFoundException: When the directory has no such user.
+        """
+        with translated_errors():
+            self.held = hold_directory_user(self.session, self.directory, user_id)
+        return self.held
+
+    def hold(self, user_id: str) -> HeldUser:
+        """Return a user to be written, the one that was held a moment ago if it is the same."""
+        held = self.held
+        return held if held is not None and held.user.id == user_id else self.hold_anew(user_id)
+
+    def write(self, held: HeldUser, state: UserResource) -> None:
+        """Store the new state of a user; the lifecycle follows."""
+        with self._writing():
+            change_directory_user(self.session, self.directory, held, _user_resource(state))
 
     def search(
         self, resource_types: list[ResourceType], search_request: SearchRequest[Any], *, position: Any = None
@@ -125,13 +152,16 @@ class DirectoryStorage(ScimStorage):
 
     def create(self, resource_type: ResourceType, resource: Resource[Any]) -> Resource[Any]:
         """Store a new resource; the lifecycle follows."""
+        return self.model_of(self.add(resource_type, resource))
+
+    def add(self, resource_type: ResourceType, resource: Resource[Any] | UserResource) -> StoredDocument:
+        """Store a new resource, and return it as it is stored; of a large group without members."""
         with self._writing():
             if _name(resource_type) == "User":
-                resource_id = create_directory_user(self.session, self.directory, _user_resource(resource)).user_id
-            else:
-                group = _group_resource(resource)
-                resource_id = create_group(self.session, self.directory, group, _members(resource)).id
-            return self._written(resource_type, resource_id)
+                return document_of(create_directory_user(self.session, self.directory, _user_resource(resource)))
+            assert isinstance(resource, Resource)
+            group = create_group(self.session, self.directory, _group_resource(resource), _members(resource))
+            return get_written_document(self.session, self.directory, "Group", group.id)
 
     def update(
         self, resource_type: ResourceType, resource: Resource[Any], *, expected_version: str | None = None
@@ -149,7 +179,9 @@ class DirectoryStorage(ScimStorage):
         with self._writing():
             if _name(resource_type) == "User":
                 state = _user_resource(resource)
-                change_directory_user(self.session, self.directory, resource_id, state, expected_version=version)
+                change_directory_user(
+                    self.session, self.directory, self.hold(resource_id), state, expected_version=version
+                )
             else:
                 group, members = _group_resource(resource), _members(resource)
                 change_group(self.session, self.directory, resource_id, group, members, expected_version=version)
@@ -161,15 +193,22 @@ class DirectoryStorage(ScimStorage):
     def delete(self, resource_type: ResourceType, resource_id: str, *, expected_version: str | None = None) -> None:
         """Delete a resource for the IdP; the lifecycle follows."""
         version = None if expected_version is None else version_of(expected_version)
-        remove = delete_directory_user if _name(resource_type) == "User" else delete_group
         with self._writing():
-            remove(self.session, self.directory, resource_id, expected_version=version)
+            if _name(resource_type) == "User":
+                held = self.hold(resource_id)
+                delete_directory_user(self.session, self.directory, held, expected_version=version)
+            else:
+                delete_group(self.session, self.directory, resource_id, expected_version=version)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
         """Enclose one write in a savepoint, so that a refused one leaves nothing behind."""
-        with translated_errors(), self.session.begin_nested():
-            yield
+        try:
+            with translated_errors(), self.session.begin_nested():
+                yield
+        except BaseException:
+            self.held = None  # it is as it would have become
+            raise
 
     def _model(self, resource_type: ResourceType) -> Any:
         return self.provider.model_for(resource_type)
@@ -186,6 +225,19 @@ class DirectoryStorage(ScimStorage):
         payload = {**load(document.text), "id": document.id, **document.computed, "meta": meta}
         resource: Resource[Any] = model.model_validate(payload, scim_policy=self.provider.policy)
         return resource
+
+
+def document_of(row: DirectoryUser) -> StoredDocument:
+    """Return a directory user as it is read, without groups."""
+    return StoredDocument(
+        resource_type="User",
+        id=row.user_id,
+        text=row.document,
+        version=row.version,
+        created_at=row.created_at,
+        last_modified_at=row.last_modified_at,
+        computed={},
+    )
 
 
 @contextmanager
@@ -213,7 +265,10 @@ def _name(resource_type: ResourceType) -> str:
     return resource_type.name
 
 
-def _user_resource(resource: Resource[Any]) -> UserResource:
+def _user_resource(resource: Resource[Any] | UserResource) -> UserResource:
+    if isinstance(resource, UserResource):
+        _checked("userName", resource.document)
+        return resource
     document = _checked("userName", _document(resource, USER_LEFT_OUT))
     return UserResource.of(document, getattr(resource, "_sent_groups", None))
 
