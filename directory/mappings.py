@@ -38,6 +38,8 @@ RULES_FOR_WRITERS = (
     .where(Organization.id == bindparam("organization"))
     .with_for_update(read=True, key_share=True, of=Organization)
 )
+# Under this key of ``session.info`` stand the rules that the transaction has read.
+RULES = "directory_rules"
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Rules:
     mapping: Mapping
     connection_id: str | None
     roles: Roles
+    is_off: bool
 
 
 def find_mapping_override(session: Session, organization_id: str) -> AttributeMapping | None:
@@ -63,18 +66,25 @@ def read_mapping(session: Session, organization_id: str) -> Mapping:
 def load_rules(session: Session, directory: Directory, *, while_off: bool = False) -> Rules:
     """Return the rules of a directory, for a transaction that writes by them; the mapping stays until it ends.
 
+    They are read once in a transaction. One with savepoints reads them before
+    the first, since what is locked in a savepoint is free again when that is undone.
+
     :param while_off: Whether the caller writes while the directory is switched off as well: it is not the IdP.
     :raises NotAllowed: When the directory was switched off, or the organization deleted, since the caller was let in.
     """
-    named = {"organization": directory.organization_id}
-    override, connection_id, disabled_at, deleted_at, default_role = session.execute(RULES_FOR_WRITERS, named).one()
-    if not while_off and (disabled_at, deleted_at) != (None, None):
+    known: dict[Directory, Rules] = session.info.setdefault(RULES, {})
+    if directory not in known:
+        named = {"organization": directory.organization_id}
+        override, connection_id, disabled_at, deleted_at, role = session.execute(RULES_FOR_WRITERS, named).one()
+        known[directory] = Rules(
+            mapping=compile_stored_mapping(override or {}),
+            connection_id=directory.enterprise_connection_id or connection_id,
+            roles=AskedRoles(session, role),
+            is_off=(disabled_at, deleted_at) != (None, None),
+        )
+    if known[directory].is_off and not while_off:
         raise directory_is_off()
-    return Rules(
-        mapping=compile_stored_mapping(override or {}),
-        connection_id=directory.enterprise_connection_id or connection_id,
-        roles=AskedRoles(session, default_role),
-    )
+    return known[directory]
 
 
 def load_mapping(session: Session, organization_id: str, *, while_off: bool = False) -> Mapping:

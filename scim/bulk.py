@@ -30,6 +30,7 @@ from sqlalchemy.orm import Session
 
 from directory.directories import Directory
 from directory.holding import hold
+from directory.mappings import load_rules
 from errors import DomainError
 from scim.provider import User
 from scim.service import DirectoryHandler, DirectoryService
@@ -86,6 +87,13 @@ class OperationResult:
         return {name: value for name, value in answer.items() if value is not None}
 
 
+@dataclass(frozen=True)
+class Created:
+    """All that the plan has to know of what an operation created."""
+
+    id: str
+
+
 class UnexpectedFailure(SCIMException):
     """An operation met a defect of ours; the others go on."""
 
@@ -124,12 +132,6 @@ class OperationService(DirectoryService):
         """Return the headers of the answer without its body."""
         assert resource.meta is not None
         return ScimResponse(status, None, {"ETag": resource.meta.version or ""})
-
-
-class OperationStorage(DirectoryStorage):
-    """Writes inside the savepoint that encloses the whole operation, and makes none of its own."""
-
-    _writing = staticmethod(translated_errors)
 
 
 # -- The envelope ----------------------------------------------------------------
@@ -277,13 +279,14 @@ class BulkRun:
         """
         plan = OperationPlan([_operation_of(members) for members in bulk.operations], bulk.fail_on_errors)
         self.hold_what_is_named(json.dumps(bulk.operations))
+        load_rules(self.session, self.directory)
         with deferred_events(self.session, self.directory.organization_id) as events:
             for step in plan:
                 recorded = len(events)
                 result = self.result_of(plan, step)
                 if result.error is not None:
                     del events[recorded:]  # what was undone has not happened
-                created = User.model_construct(id=(result.location or "").rpartition("/")[2])
+                created: Any = Created((result.location or "").rpartition("/")[2])
                 plan.record(step, {"status": result.status, "bulk_id": result.bulk_id, "result": result}, created)
         return [outcome["result"] for outcome in plan.outcomes()]
 
@@ -330,7 +333,7 @@ class BulkRun:
         :raises SCIMException: When it is refused, or fails.
         """
         directory = replace(self.directory, warnings=result.warnings, effects=result.effects)
-        handler = DirectoryHandler(self.service, OperationStorage(self.service.provider, self.session, directory))
+        handler = DirectoryHandler(self.service, DirectoryStorage(self.service.provider, self.session, directory))
         request = self.request_of(operation)
         for _attempt in range(ATTEMPTS):
             result.warnings.clear()

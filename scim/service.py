@@ -26,7 +26,7 @@ from scim2_server.errors import MethodNotAllowedException
 from scim2_server.handler import ScimHandler
 from scim2_server.requests import ScimRequest
 from scim2_server.responses import ScimResponse
-from scim2_server.routing import RESERVED_NAMES, Operation, Target
+from scim2_server.routing import RESERVED_NAMES, ROUTES, Operation, Target
 from scim2_server.service import SEARCH_REQUEST_PARAMETERS, ScimService
 
 from directory.group_membership import MemberChange
@@ -50,6 +50,14 @@ NOT_RESOURCES = {*RESERVED_NAMES, ".search", ""}
 MAX_START_INDEX = 2**31 - 1
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
+
+# Almost every request is on one of these, so that its way is looked up, and not searched for among all.
+PLAIN_ENDPOINTS = ("Users", "Groups")
+RESOURCE_OPERATIONS = {
+    (route.method, route.pattern.endswith("{resource_id}")): route.operation
+    for route in ROUTES
+    if route.pattern in ("/{endpoint}", "/{endpoint}/{resource_id}")
+}
 
 
 @dataclass(frozen=True)
@@ -100,6 +108,9 @@ class DirectoryService(ScimService):
         :raises NotImplementedException: On ``/Me``, whatever the method (RFC 7644 §3.11).
         """
         first, _, rest = request.path.strip("/").partition("/")
+        operation = RESOURCE_OPERATIONS.get((request.method, bool(rest)))
+        if first in PLAIN_ENDPOINTS and operation is not None and rest != ".search" and "/" not in rest:
+            return Target(operation, endpoint=first, resource_id=rest or None)
         if first == "Me" and not rest:
             raise NotImplementedException(detail="/Me is not supported: a SCIM token is no person.")
         if first not in NOT_RESOURCES and self.get_resource_type_by_endpoint(first) is None:

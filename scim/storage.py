@@ -61,7 +61,10 @@ TAKEN = {
 
 
 class DirectoryStorage(ScimStorage):
-    """The resources of one directory, inside one transaction that the caller commits."""
+    """The resources of one directory, inside one transaction that the caller commits.
+
+    A write that is refused may have been done in part: the caller takes it back.
+    """
 
     supports_cursors = True
 
@@ -120,7 +123,7 @@ class DirectoryStorage(ScimStorage):
 
     def write(self, held: HeldUser, state: UserResource) -> None:
         """Store the new state of a user; the lifecycle follows."""
-        with self._writing():
+        with translated_errors():
             change_directory_user(self.session, self.directory, held, _user_resource(state))
 
     def search(
@@ -156,7 +159,7 @@ class DirectoryStorage(ScimStorage):
 
     def add(self, resource_type: ResourceType, resource: Resource[Any] | UserResource) -> StoredDocument:
         """Store a new resource, and return it as it is stored; of a large group without members."""
-        with self._writing():
+        with translated_errors():
             if _name(resource_type) == "User":
                 return document_of(create_directory_user(self.session, self.directory, _user_resource(resource)))
             assert isinstance(resource, Resource)
@@ -176,7 +179,7 @@ class DirectoryStorage(ScimStorage):
         """Store the whole new state of a resource, and read nothing back."""
         resource_id = resource.id or ""
         version = None if expected_version is None else version_of(expected_version)
-        with self._writing():
+        with translated_errors():
             if _name(resource_type) == "User":
                 state = _user_resource(resource)
                 change_directory_user(
@@ -193,22 +196,12 @@ class DirectoryStorage(ScimStorage):
     def delete(self, resource_type: ResourceType, resource_id: str, *, expected_version: str | None = None) -> None:
         """Delete a resource for the IdP; the lifecycle follows."""
         version = None if expected_version is None else version_of(expected_version)
-        with self._writing():
+        with translated_errors():
             if _name(resource_type) == "User":
                 held = self.hold(resource_id)
                 delete_directory_user(self.session, self.directory, held, expected_version=version)
             else:
                 delete_group(self.session, self.directory, resource_id, expected_version=version)
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """Enclose one write in a savepoint, so that a refused one leaves nothing behind."""
-        try:
-            with translated_errors(), self.session.begin_nested():
-                yield
-        except BaseException:
-            self.held = None  # it is as it would have become
-            raise
 
     def _model(self, resource_type: ResourceType) -> Any:
         return self.provider.model_for(resource_type)

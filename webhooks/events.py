@@ -58,6 +58,7 @@ def _advance(upsert: Any) -> Executable:
 
 
 # Every write of a directory passes here, so the statements are built once.
+ADDED_EVENTS, ADDED_DELIVERIES = insert(Event), insert(WebhookDelivery)
 ADVANCE = {"postgresql": _advance(postgresql.insert), "sqlite": _advance(sqlite.insert)}
 SUBSCRIPTIONS = (
     select(WebhookEndpoint.id, WebhookEndpoint.enabled_event_types)
@@ -169,7 +170,7 @@ def write_events(
         {**vars(event), **common, "user_id": user_id_of(data)}
         for event, (_, data) in zip(recorded, events, strict=True)
     ]
-    session.connection().execute(insert(Event), rows)
+    session.connection().execute(ADDED_EVENTS, rows)
     return recorded
 
 
@@ -235,7 +236,7 @@ def add_deliveries(session: Session, duties: Sequence[tuple["RecordedEvent | Eve
         for event, endpoint_id in duties
     ]
     if rows:
-        session.connection().execute(insert(WebhookDelivery), rows)
+        session.connection().execute(ADDED_DELIVERIES, rows)
     for _, endpoint_id in duties:
         mark_due(session, endpoint_id)
     return [str(row["id"]) for row in rows]

@@ -242,15 +242,17 @@ def test_a_person_whom_applying_fails_for_is_passed_over(
 ) -> None:
     _, grace, _ = add_three(acme)
 
-    def refuse(_mapper: Any, _connection: Any, user: User) -> None:
-        if user.id == grace:
+    def refuse(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if statement.startswith("UPDATE users") and grace in str(parameters):
             raise RuntimeError("a defect")
 
-    event.listen(User, "before_update", refuse)
+    with app.app_context():
+        engine = db.engine
+    event.listen(engine, "before_cursor_execute", refuse)
     try:
         application = put_and_apply(app, acme, LOUD)
     finally:
-        event.remove(User, "before_update", refuse)
+        event.remove(engine, "before_cursor_execute", refuse)
     assert [person["first_name"] for person in people(app, acme).values()] == ["ADA", "Grace", "MARY"]
     assert (application["examined"], application["changed"], application["warned"]) == (3, 2, 1)
     assert len(updates(app, acme)) == 2
