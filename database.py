@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import Connection, Engine, Index, UniqueConstraint, event
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, Engine, Index, Pool, UniqueConstraint, event
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
 from errors import Conflict
 from models import Base
+from writing_turns import turns_of
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +22,8 @@ AfterCommit = Callable[[Session], None]
 # How long a writer waits for another one on SQLite before it gives up.
 SQLITE_BUSY_MILLISECONDS = 20_000
 READ_ONLY = "authn_scim_read_only"
+# Where a connection keeps its turn to write.
+TURN = "authn_scim_turn"
 
 
 class Database(SQLAlchemy):
@@ -121,6 +124,28 @@ def begin_transaction(connection: Connection) -> None:
     A transaction that reads first and writes later cannot wait for its lock
     (SQLITE_BUSY_SNAPSHOT), so one that may write takes the lock at once.
     """
-    if connection.dialect.name == "sqlite":
-        read_only = connection.get_execution_options().get(READ_ONLY, False)
-        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+    if connection.dialect.name != "sqlite":
+        return
+    if connection.get_execution_options().get(READ_ONLY, False):
+        connection.exec_driver_sql("BEGIN")
+        return
+    _take_turn(connection)
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _take_turn(connection: Connection) -> None:
+    """Wait until it is this connection's turn to write, which lasts until the connection is returned to its pool."""
+    if TURN in connection.info:
+        return
+    turns = turns_of(connection.engine.url.database or "")
+    if not turns.take(SQLITE_BUSY_MILLISECONDS / 1000):
+        raise OperationalError("BEGIN IMMEDIATE", None, sqlite3.OperationalError("database is locked"))
+    connection.info[TURN] = turns
+
+
+@event.listens_for(Pool, "checkin")
+def give_turn_back(_connection: Any, record: Any) -> None:
+    """Let the next writer go on, once the transaction is over."""
+    turns = record.info.pop(TURN, None)
+    if turns is not None:
+        turns.give_back()

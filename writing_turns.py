@@ -1,0 +1,101 @@
+"""Writers of one SQLite file take turns in the order in which they came, across the threads and processes.
+
+SQLite has one writer at a time, and lets the others look again and again whether it
+is gone, with ever longer pauses: whoever comes later may be first, and whoever waited
+long sleeps on while the file is free. So each waits here before it begins.
+
+Within a process a turn is handed from thread to thread. Between processes it is two
+``flock``: who holds the first is next, and waits for the second. A process that ends, however
+it ends, holds neither any more.
+"""
+
+import fcntl
+import os
+from collections import deque
+from threading import Lock
+
+
+class Turns:
+    """The turns of one file. Their own files lie beside it and are empty."""
+
+    def __init__(self, database: str) -> None:
+        self._database = database
+        self._mutex = Lock()
+        self._waiting: deque[Lock] = deque()
+        self._is_taken = False
+        self._files: tuple[int, int] | None = None
+
+    def take(self, seconds: float) -> bool:
+        """Wait for the turn, so many seconds at most among the threads of this process; tell whether it came."""
+        if not self._take_of_process(seconds):
+            return False
+        try:
+            if self._files is None:
+                self._files = self._open("next"), self._open("turn")
+            queue, turn = self._files
+            fcntl.flock(queue, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(turn, fcntl.LOCK_EX)
+            finally:
+                fcntl.flock(queue, fcntl.LOCK_UN)
+        except BaseException:
+            self._hand_on()
+            raise
+        return True
+
+    def give_back(self) -> None:
+        """End the turn; whoever waits longest is next."""
+        if self._files is not None:
+            fcntl.flock(self._files[1], fcntl.LOCK_UN)
+        self._hand_on()
+
+    def close(self) -> None:
+        """Close the files; a turn that another process has in common with this one stays its own."""
+        for descriptor in self._files or ():
+            os.close(descriptor)
+        self._files = None
+
+    def _open(self, suffix: str) -> int:
+        return os.open(f"{self._database}-{suffix}", os.O_RDWR | os.O_CREAT, 0o600)
+
+    def _take_of_process(self, seconds: float) -> bool:
+        with self._mutex:
+            if not self._is_taken:
+                self._is_taken = True
+                return True
+            mine = Lock()
+            mine.acquire()
+            self._waiting.append(mine)
+        if mine.acquire(timeout=seconds):
+            return True
+        with self._mutex:
+            if mine in self._waiting:
+                self._waiting.remove(mine)
+                return False
+            return True  # it was handed over in this very moment
+
+    def _hand_on(self) -> None:
+        with self._mutex:
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self._is_taken = False
+
+
+_known: dict[str, Turns] = {}
+
+
+def turns_of(database: str) -> Turns:
+    """Return the turns of a database file, the same for all who write to it in this process."""
+    turns = _known.get(database)
+    return turns if turns is not None else _known.setdefault(database, Turns(database))
+
+
+def _forget_all() -> None:
+    """Begin anew in a process that was just forked: the turns of its parent are not its own."""
+    for turns in _known.values():
+        turns.close()
+    _known.clear()
+
+
+os.register_at_fork(after_in_child=_forget_all)
