@@ -39,8 +39,8 @@ audit: ## Ask whether any requirement has a known vulnerability
 	@test -x $(AUDIT)/bin/pip-audit || { $(PYTHON) -m venv $(AUDIT) && $(AUDIT)/bin/pip install --quiet pip-audit==2.10.1; }
 	@$(AUDIT)/bin/pip-audit --requirement requirements.txt --requirement requirements-dev.txt --no-deps --disable-pip --progress-spinner off
 
-bench: $(VENV)/.installed-dev ## Measure how fast it is (write=1 keeps the table in docs/performance.md)
-	@$(BIN)/python -m bench $(if $(write),--write)
+bench: $(VENV)/.installed-dev ## Measure how fast it is (write=1 keeps the tables in docs/performance.md, full=1 takes 100,000 people as well)
+	@$(BIN)/python -m bench $(if $(full),--full) $(if $(write),--write)
 
 screenshots: $(VENV)/.installed-dev ## Take the pictures in docs/images anew, in Chromium
 	@$(BIN)/python -m tests.browser.screenshots

@@ -3,11 +3,14 @@
 import argparse
 import re
 
-from bench import webhooks
+from bench import scim, webhooks
 from bench.measuring import machine, table
 from bench.sandbox import ROOT
 
-SUBJECTS = {"webhooks": webhooks.measure}
+SUBJECTS = {"scim": scim.measure, "webhooks": webhooks.measure}
+# How much one run takes on when the command line does not say: people, events. The second are those of a full run.
+SIZES = {"scim": ([1000, 10_000], [1000, 10_000, 100_000]), "webhooks": ([2000], [2000])}
+THINGS = {"scim": "people", "webhooks": "events per run"}
 DOCUMENT = ROOT / "docs" / "performance.md"
 
 
@@ -15,19 +18,22 @@ def main(arguments: list[str] | None = None) -> None:
     """Measure what the command line names."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure how fast it is.")
     parser.add_argument("subjects", nargs="*", metavar="subject", help=f"of {', '.join(SUBJECTS)}; all without one")
-    parser.add_argument("--size", type=int, default=2000, help="how much one run takes on")
-    parser.add_argument("--repeat", type=int, default=5, help="how many runs; the median counts")
+    parser.add_argument("--size", type=int, action="append", help="how much one run takes on: people, or events")
+    parser.add_argument("--full", action="store_true", help="also with 100,000 people, which takes minutes more")
+    parser.add_argument("--repeat", type=int, default=3, help="how many runs; the median counts")
     parser.add_argument("--write", action="store_true", help="put the table into docs/performance.md")
     options = parser.parse_args(arguments)
     unknown = set(options.subjects) - set(SUBJECTS)
     if unknown:
         parser.error(f"no such subject: {', '.join(sorted(unknown))}")
     for name in options.subjects or SUBJECTS:
-        result = table(SUBJECTS[name](size=options.size, repeat=options.repeat))
-        about = f"{options.size:,} per run; {machine()}."
-        print(f"\n## {name}\n\n{result}\n\n{about}")
+        results = []
+        for size in options.size or SIZES[name][options.full]:
+            result = table(SUBJECTS[name](size=size, repeat=options.repeat))
+            results.append(f"{result}\n\n{size:,} {THINGS[name]}; {machine()}.")
+            print(f"\n## {name}\n\n{results[-1]}", flush=True)
         if options.write:
-            keep(name, f"{result}\n\n{about}")
+            keep(name, "\n\n".join(results))
 
 
 def keep(name: str, result: str) -> None:

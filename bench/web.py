@@ -1,0 +1,90 @@
+"""Web servers to measure: gunicorn as the product runs it, with the product or something else in it."""
+
+import os
+import socket
+import subprocess
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from urllib.error import HTTPError, URLError
+
+import psutil
+
+from bench.measuring import on_processor
+from bench.sandbox import ROOT, wait_until
+from serving import web_server
+
+PRODUCT = "app:create_app()"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server, and what tells the processor time that it has used."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+    redis_pid: int | None = None
+
+    def processes(self) -> list[psutil.Process]:
+        """Return the processes that answer requests, and the Redis that they ask."""
+        asked = [] if self.redis_pid is None else [psutil.Process(self.redis_pid)]
+        return [*psutil.Process(self.process.pid).children(recursive=True), *asked]
+
+    def cpu_seconds(self) -> float:
+        """Return the processor seconds used so far by all who have a part in an answer."""
+        times = [process.cpu_times() for process in self.processes()]
+        return sum(time.user + time.system for time in times)
+
+    def memory(self) -> float:
+        """Return the MiB of the largest web process that are its own or shared in part (resident set size)."""
+        children = psutil.Process(self.process.pid).children(recursive=True)
+        return max((child.memory_info().rss for child in children), default=0) / 1024 / 1024
+
+
+@contextmanager
+def web(
+    application: str,
+    environ: Mapping[str, str],
+    *,
+    redis_pid: int | None = None,
+    processes: int = 1,
+    on_one: Callable[[], object] = lambda: on_processor(0),
+) -> Iterator[Server]:
+    """Run gunicorn with the product's own command and settings, with this application in the place of the product."""
+    port = free_port()
+    command = [application if part == PRODUCT else part for part in web_server("127.0.0.1", port, processes).command]
+    with on_one():  # type: ignore[attr-defined]
+        server = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **environ})
+    try:
+        wait_until(lambda: listens(port), f"{application} answers")
+        yield Server(port, server, redis_pid)
+    finally:
+        server.terminate()
+        try:
+            server.wait(20)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+
+
+def free_port() -> int:
+    """Return a port on which nothing listens at the moment."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def listens(port: int) -> bool:
+    """Tell whether a server answers on a port, whatever it says."""
+    try:
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/scim/v2/ServiceProviderConfig", timeout=WAIT).close()
+    except HTTPError:
+        return True
+    except (URLError, OSError):
+        return False
+    return True
+
+
+WAIT = 60
