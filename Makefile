@@ -10,7 +10,7 @@ SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist worksteal
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run sign-in-link demo test test-postgresql lint audit bench screenshots migration
+.PHONY: help run sign-in-link demo test test-postgresql lint audit bench soak screenshots migration
 
 help: ## Print this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r target words; do printf '  make %-14s %s\n' "$$target" "$$words"; done
@@ -41,6 +41,9 @@ audit: ## Ask whether any requirement has a known vulnerability
 
 bench: $(VENV)/.installed-dev ## Measure how fast it is (write=1 keeps the tables in docs/performance.md, full=1 takes 100,000 people as well)
 	@$(BIN)/python -m bench $(if $(full),--full) $(if $(write),--write)
+
+soak: $(VENV)/.installed-dev ## See for five minutes (minutes=…) whether it stays as it is under load
+	@$(BIN)/python -m bench.soak $(if $(minutes),--minutes $(minutes))
 
 screenshots: $(VENV)/.installed-dev ## Take the pictures in docs/images anew, in Chromium
 	@$(BIN)/python -m tests.browser.screenshots
