@@ -80,7 +80,7 @@ def test_only_the_unit_of_work_commits(path: Path) -> None:
 @each_file
 def test_files_and_functions_stay_readable_at_one_sitting(path: Path) -> None:
     text = path.read_text()
-    assert len(text.splitlines()) <= (700 if path.name == "models.py" else 450)
+    assert len(text.splitlines()) <= (850 if path.name == "models.py" else 450)
     functions = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)]
     assert not [f"{node.name}: {node.lineno}" for node in functions if node.end_lineno - node.lineno >= 50]
 
