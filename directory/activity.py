@@ -21,19 +21,18 @@ Columns of ``DirectoryActivity``, beside who, when, method, path and status:
 - ``duration_ms``: from the arrival of the request until its entry was written.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
-from sqlalchemy import ColumnElement, insert, select
-from sqlalchemy.orm import Session, undefer
+from sqlalchemy import insert
+from sqlalchemy.orm import Session
 from typing_extensions import TypedDict
 
 from clock import now_ms
 from directory.directories import Directory
 from directory.kept_bodies import kept_body
-from ids import first_id
 from models import DirectoryActivity
 from webhooks.representations import Moment
 
@@ -169,60 +168,6 @@ def target_of(directory: Directory, path: str) -> tuple[str | None, str | None, 
     parts = path.partition("?")[0].removeprefix("/scim/v2").strip("/").split("/")
     kind = {"users": "User", "groups": "Group"}.get(parts[0].lower())
     return kind, parts[1][:LABEL_LENGTH] if kind and len(parts) == 2 and parts[1] else None, directory.label
-
-
-@dataclass(frozen=True)
-class ActivityFilter:
-    """Which requests are wanted; what is None is not asked for. Moments are in Unix milliseconds.
-
-    ``status_class`` is 2 for those that succeeded, 4 for those refused, 5 for those that failed. ``about`` is the id of
-    the person or group that a request was about.
-    """
-
-    status_class: int | None = None
-    method: str | None = None
-    about: str | None = None
-    token_id: str | None = None
-    since: int | None = None
-    until: int | None = None
-
-    def conditions(self) -> Iterator[ColumnElement[bool]]:
-        """Yield what must hold of a request."""
-        request = DirectoryActivity
-        if self.status_class is not None:
-            yield request.status.between(self.status_class * 100, self.status_class * 100 + 99)
-        if self.method is not None:
-            yield request.method == self.method
-        if self.about is not None:
-            yield request.target_id == self.about
-        if self.token_id is not None:
-            yield request.token_id == self.token_id
-        if self.since is not None:
-            yield request.id >= first_id("req", self.since)
-        if self.until is not None:
-            yield request.id < first_id("req", self.until)
-
-
-EVERYTHING = ActivityFilter()
-
-
-def list_activity(
-    session: Session,
-    organization_id: str,
-    wanted: ActivityFilter = EVERYTHING,
-    *,
-    limit: int,
-    before: str | None = None,
-) -> Sequence[DirectoryActivity]:
-    """Return one page of the log, the latest first; ``before`` is the id of the last one of the page before."""
-    query = (
-        select(DirectoryActivity)
-        .where(DirectoryActivity.organization_id == organization_id, *wanted.conditions())
-        .options(undefer(DirectoryActivity.request_body), undefer(DirectoryActivity.answer_body))
-    )
-    if before is not None:
-        query = query.where(DirectoryActivity.id < before)
-    return session.scalars(query.order_by(DirectoryActivity.id.desc()).limit(limit)).all()
 
 
 def activity_object(activity: DirectoryActivity) -> ScimActivityObject:

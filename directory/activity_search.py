@@ -15,15 +15,18 @@ What = Literal["", "writes", "changes", "refused", "warned", "tests"]
 WHAT: tuple[What, ...] = ("", "writes", "changes", "refused", "warned", "tests")
 METHODS = ("", "POST", "PUT", "PATCH", "DELETE", "GET")
 TARGETS = ("", "User", "Group")
-EXPORTED_AT_ONCE = 500
 
 
 @dataclass(frozen=True)
 class ActivityFilter:
-    """Which requests are wanted; empty means all. ``since`` and ``until`` are in Unix milliseconds."""
+    """Which requests are wanted; empty means all. ``since`` and ``until`` are in Unix milliseconds.
+
+    ``status_class`` is 2 for those that succeeded, 4 for those refused, 5 for those that failed.
+    """
 
     what: str = ""
     status: int | None = None
+    status_class: int | None = None
     method: str = ""
     target_type: str = ""
     target_id: str = ""
@@ -72,16 +75,22 @@ def search_activity(
     return ActivityPage(entries, newer, entries[-1].id if len(found) > limit else None)
 
 
-def list_for_export(
-    session: Session, organization_id: str, wanted: ActivityFilter, *, older_than: str | None, with_bodies: bool
+def list_activity(
+    session: Session,
+    organization_id: str,
+    wanted: ActivityFilter,
+    *,
+    limit: int,
+    older_than: str | None = None,
+    with_bodies: bool = True,
 ) -> Sequence[DirectoryActivity]:
-    """Return the next requests of an export, the latest first."""
+    """Return the next requests, the latest first; ``older_than`` is the id of the last one of the page before."""
     query = _matching(organization_id, wanted)
     if with_bodies:
         query = query.options(undefer(DirectoryActivity.request_body), undefer(DirectoryActivity.answer_body))
     if older_than is not None:
         query = query.where(DirectoryActivity.id < older_than)
-    return session.scalars(query.order_by(DirectoryActivity.id.desc()).limit(EXPORTED_AT_ONCE)).all()
+    return session.scalars(query.order_by(DirectoryActivity.id.desc()).limit(limit)).all()
 
 
 def get_activity(session: Session, organization_id: str, activity_id: str) -> DirectoryActivity:
@@ -113,6 +122,8 @@ def _matching(organization_id: str, wanted: ActivityFilter) -> Select[DirectoryA
     ):
         if value:
             query = query.where(column == value)
+    if wanted.status_class is not None:
+        query = query.where(entry.status.between(wanted.status_class * 100, wanted.status_class * 100 + 99))
     if wanted.since is not None:
         query = query.where(entry.id >= first_id("req", wanted.since))
     if wanted.until is not None:

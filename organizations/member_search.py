@@ -3,14 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
-from unicodedata import normalize
 
 from sqlalchemy import ColumnElement, Select, case, func, or_, select
 from sqlalchemy.orm import Session
 
 from models import DirectoryUser, OrganizationMembership, Role, User
-
-SEARCHED_WORDS = 5
+from organizations.users import SEARCHED_WORDS, mentions
 
 Standing = Literal["active", "deactivated", "deleted", "removed"]
 
@@ -136,7 +134,7 @@ def _matching(session: Session, organization_id: str, wanted: MemberFilter) -> S
     if wanted.source is not None:
         query = query.where(OrganizationMembership.role_source == wanted.source)
     for word in wanted.words.split()[:SEARCHED_WORDS]:
-        query = query.where(_mentions(word, organization_id))
+        query = query.where(mentions(word, (*_names(organization_id), DirectoryUser.user_name)))
     return query
 
 
@@ -189,15 +187,3 @@ def _names(organization_id: str) -> tuple[ColumnElement[str | None], ...]:
         case((own, User.username), else_=DirectoryUser.user_name),
         case((shares, User.email_address), else_=None),
     )
-
-
-def _mentions(word: str, organization_id: str) -> ColumnElement[bool]:
-    """Return the condition that a name, address or user name contains a word, whatever its case."""
-    fields = (*_names(organization_id), DirectoryUser.user_name)
-    text: ColumnElement[str] = func.coalesce(fields[0], "")
-    for field in fields[1:]:
-        text = text + " " + func.coalesce(field, "")
-    composed = normalize("NFC", word)
-    # SQLite ignores the case of ASCII letters only, so other letters are looked for in each of their usual forms.
-    forms = {composed} if composed.isascii() else {composed, composed.lower(), composed.upper(), composed.title()}
-    return or_(*(text.icontains(form, autoescape=True) for form in sorted(forms)))

@@ -7,7 +7,8 @@ from sqlalchemy.orm import Session
 
 from blueprints.management.operations import operation
 from blueprints.management.requests import Page, PageQuery, Since, page
-from directory.activity import ActivityFilter, ScimActivityObject, activity_object, list_activity
+from directory.activity import ScimActivityObject, activity_object
+from directory.activity_search import ActivityFilter, list_activity
 
 STATUSES = {"succeeded": 2, "refused": 4, "failed": 5}
 
@@ -34,11 +35,11 @@ def list_all(session: Session, organization_id: str, query: ActivityQuery) -> Pa
     """
     wanted = ActivityFilter(
         status_class=STATUSES.get(query.status or ""),
-        method=query.method,
-        about=query.resource_id,
-        token_id=query.token_id,
+        method=query.method or "",
+        target_id=query.resource_id or "",
+        token_id=query.token_id or "",
         since=query.since,
         until=query.until,
     )
-    found = list_activity(session, organization_id, wanted, limit=query.limit + 1, before=query.cursor)
+    found = list_activity(session, organization_id, wanted, limit=query.limit + 1, older_than=query.cursor)
     return page(found, query.limit, activity_object, lambda activity: activity.id)

@@ -19,7 +19,7 @@ from directory.activity_search import (
     WHAT,
     ActivityFilter,
     get_activity,
-    list_for_export,
+    list_activity,
     search_activity,
     token_names,
 )
@@ -28,6 +28,8 @@ from models import DirectoryActivity
 from organizations.roles import PROVISIONING_MANAGE, PROVISIONING_READ
 
 bp = Blueprint("activity", __name__, url_prefix="/organization/directory-sync/activity")
+
+EXPORTED_AT_ONCE = 500
 
 PAGE_SIZE = 50
 TEXT_LENGTH = 200
@@ -163,7 +165,9 @@ def exported(
     last: str | None = None
     while True:
         with db.reading() as session:
-            entries = list_for_export(session, organization_id, wanted, older_than=last, with_bodies=with_bodies)
+            entries = list_activity(
+                session, organization_id, wanted, limit=EXPORTED_AT_ONCE, older_than=last, with_bodies=with_bodies
+            )
             tokens = token_names(session, organization_id, [entry.token_id for entry in entries])
             session.expunge_all()
         if not entries:
