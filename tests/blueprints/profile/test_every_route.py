@@ -132,7 +132,9 @@ def test_every_route_declares_whom_it_serves(app: Flask) -> None:
 
 def test_every_way_to_a_page_is_in_the_one_blueprint(app: Flask) -> None:
     others = {rule.endpoint.split(".")[0] for rule in app.url_map.iter_rules()} - {"profile"}
-    assert others == {"scim", "management", "health", "metrics", "static"}, "each of these has a gate of its own"
+    assert others == {"scim", "management", "docs", "health", "metrics", "static"}, (
+        "each of these has a gate of its own"
+    )
 
 
 @pytest.mark.parametrize("kind", GUESTS)

@@ -33,7 +33,10 @@ def test_it_shows_name_address_role_and_where_the_role_comes_from(
     )
     assert rows[2] == "M Mona mona@acme.example Admin By the attribute mapping Active Not in the directory"
     assert rows[3] == "AL Ada Lovelace ada@acme.example Member Default role Active just now"
-    assert rows[4] == "FA First Admin You admin Admin Set by hand Active Not in the directory"
+    assert (
+        rows[4]
+        == "FA First Admin You admin Admin Set by hand on the command line, just now Active Not in the directory"
+    )
     assert len(rows) == 5
 
 
