@@ -3,6 +3,7 @@
 import sys
 from typing import Any
 
+import click
 from flask import Flask
 from flask_wtf.csrf import CSRFProtect
 from redis import Redis
@@ -77,9 +78,12 @@ def create_app(settings: Settings | None = None) -> Flask:
 
 
 def set_up_migrations(app: Flask) -> None:
-    """Let ``flask db`` find the migrations. The ``flask`` command has loaded them; a web process can spare 8 MiB."""
-    if "flask_migrate" in sys.modules:
-        sys.modules["flask_migrate"].Migrate(app, db, directory=f"{app.root_path}/migrations", render_as_batch=True)
+    """Let ``flask db`` and ``flask serve`` find the migrations. A web process is no command, and can spare 8 MiB."""
+    if click.get_current_context(silent=True) is None and "flask_migrate" not in sys.modules:
+        return
+    from flask_migrate import Migrate  # noqa: PLC0415
+
+    Migrate(app, db, directory=f"{app.root_path}/migrations", render_as_batch=True)
 
 
 def redis_patience() -> dict[str, Any]:

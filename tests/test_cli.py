@@ -1,8 +1,11 @@
 """The commands that make organizations and ways in; ``serve`` itself is tried in tests/deployment."""
 
 import json
+import os
 import re
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -246,3 +249,9 @@ def test_links_carry_the_address_of_the_server_that_runs_on_the_data(tmp_path: P
     for said in ({"PORT": "8000"}, {"PUBLIC_URL": "https://scim.example.com"}):
         assert served_address(tmp_path, said) is None
     assert served_address(tmp_path / "elsewhere", {}) is None
+
+
+def test_the_command_itself_finds_the_migrations(environ: dict[str, str]) -> None:
+    command = [sys.executable, "-m", "flask", "--app", "app", "db", "upgrade"]
+    finished = subprocess.run(command, env={**os.environ, **environ}, capture_output=True, text=True, check=False)  # noqa: S603
+    assert finished.returncode == 0, finished.stderr
