@@ -34,7 +34,7 @@ def test_acts_on_memberships_are_in_the_audit_log(acme: Tenant) -> None:
     acme.api("DELETE", path(acme, user_id))
 
     log = ok(acme.api("GET", f"/audit-log?organization_id={acme.organization_id}&limit=3"))["data"]
-    assert [entry["action"].split(".")[1] for entry in log] == ["deleted", "changed", "created"]
+    assert [entry["action"].split(".")[1] for entry in log] == ["deleted", "updated", "created"]
     assert log[1]["details"] == {"user_id": user_id, "role": "org:admin", "former_role": "org:member"}
 
 
