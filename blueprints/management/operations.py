@@ -19,6 +19,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 from flask import Response, jsonify, request
 from pydantic import BaseModel, TypeAdapter
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from blueprints.auth import (
@@ -30,15 +31,19 @@ from blueprints.auth import (
     require_scope,
     usable_key_holder,
 )
+from blueprints.errors import is_deadlock
 from blueprints.limits import limiter
 from blueprints.management import bp
 from blueprints.management.idempotency import Repeatable
 from blueprints.management.requests import Body, pointer, read_arguments
 from database import db
-from errors import InvalidInput
+from errors import Conflict, InvalidInput
 from organizations.audit import record_act
 from organizations.organizations import get_organization
 from webhooks.representations import SHOWN_ONCE
+
+# How often an operation is done, in all, that loses against another one at the same moment.
+ATTEMPTS = 3
 
 View = TypeVar("View", bound=Callable[..., Any])
 Transaction = Callable[[], AbstractContextManager[Any]]
@@ -219,12 +224,29 @@ def _run(declared: Operation, path: dict[str, str]) -> Response:
         return replayed
     if declared.prepare is not None:
         arguments["prepared"] = declared.prepare(arguments["body"])
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return _in_transaction(declared, path, arguments, repeatable)
+        except (Conflict, OperationalError) as failure:
+            if attempt == ATTEMPTS or not _lost_to_another(failure):
+                raise
+    raise AssertionError("unreachable")
+
+
+def _in_transaction(
+    declared: Operation, path: dict[str, str], arguments: dict[str, Any], repeatable: Repeatable
+) -> Response:
     with declared.transaction() as session:
         if (replayed := repeatable.begin(session)) is not None:
             return replayed
         if "organization_id" in path:
             get_organization(session, path["organization_id"])
         return repeatable.keep(session, _answer(declared, declared.view(session, **arguments)))
+
+
+def _lost_to_another(failure: Conflict | OperationalError) -> bool:
+    """Tell whether another transaction was in the way, so that this one, done again, finds what that one left."""
+    return failure.constraint is not None if isinstance(failure, Conflict) else is_deadlock(failure)
 
 
 def _wanted(declared: Operation, arguments: dict[str, BaseModel]) -> dict[str, BaseModel]:
