@@ -56,7 +56,6 @@ def require_token_holder() -> TokenHolder:
 
     :raises NotAuthenticated: When there is no token, or an unknown, revoked or
         expired one. Only somebody who once held a token learns that it expired.
-    :raises NotAllowed: When the organization switched its directory off.
     """
     holder: TokenHolder | None = g.get("token_holder")
     if holder is None:
@@ -71,9 +70,16 @@ def require_token_holder() -> TokenHolder:
             "The SCIM token has expired. Issue a new one in Directory sync and paste it into the IdP.",
             code="token_expired",
         )
+    return holder
+
+
+def require_directory_on(holder: TokenHolder) -> None:
+    """Let a request pass only if the directory of its token is switched on.
+
+    :raises NotAllowed: When the organization switched it off.
+    """
     if holder.directory_disabled_at is not None:
         raise directory_is_off()
-    return holder
 
 
 def _missing_or_unknown(header: str | None) -> str:
@@ -125,11 +131,15 @@ def _what_is_wrong_with_the_key(holder: KeyHolder | None) -> str:
 
 
 def note_key_use() -> None:
-    """Keep ``last_used_at`` of this request's secret key true to the minute."""
+    """Keep ``last_used_at`` of this request's secret key true to the minute; no request fails for it."""
     holder, now = require_key_holder(), now_ms()
-    if holder.needs_last_used(now):
+    if not holder.needs_last_used(now):
+        return
+    try:
         with db.unit_of_work() as session:
             note_key_used(session, holder.key_id, now)
+    except OperationalError as error:
+        log.warning("the use of secret key %s could not be noted: %s", holder.key_id, error.orig)
 
 
 def acting_key() -> Actor:

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Rule
 
-from blueprints.auth import note_token_use, require_token_holder, usable_token_holder
+from blueprints.auth import note_token_use, require_directory_on, require_token_holder, usable_token_holder
 from blueprints.bodies import request_body
 from blueprints.errors import is_deadlock, scim_answer
 from blueprints.limits import limiter
@@ -126,6 +126,7 @@ def authenticate() -> None:
         return
     g.scim_holder = require_token_holder()
     note_token_use(g.scim_holder)
+    require_directory_on(g.scim_holder)
     if re.match(r"/scim/v2/Groups(/|$)", request.path):
         request.max_content_length = GROUP_BODY_BYTES
 

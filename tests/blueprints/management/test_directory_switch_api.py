@@ -90,6 +90,16 @@ def test_while_it_is_off_its_tokens_get_a_scim_403_that_says_so(acme: Tenant, gl
     assert acme.scim("GET", f"/Users/{user_id}").status_code == 200
 
 
+def test_calls_while_it_is_off_are_seen_in_the_activity_and_on_the_token(acme: Tenant) -> None:
+    disable(acme, "keep")
+    assert acme.scim("POST", "/Users", okta.user("ada.king")).status_code == 403
+    [token] = ok(acme.api("GET", f"/organizations/{acme.organization_id}/scim/tokens"))["data"]
+    assert token["last_used_at"] is not None
+    [entry] = ok(acme.api("GET", f"/organizations/{acme.organization_id}/scim/activity"))["data"]
+    assert (entry["method"], entry["status"], entry["scim_token_id"]) == ("POST", 403, token["id"])
+    assert "switched off" in entry["detail"]
+
+
 def test_a_write_that_was_let_in_before_is_refused_as_well(app: Flask, acme: Tenant) -> None:
     from directory.directories import Directory
     from directory.lifecycle import create_directory_user

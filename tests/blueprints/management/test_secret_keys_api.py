@@ -1,6 +1,8 @@
 """Secret keys by API and command: shown once, with a scope, an end and a reach; and how often one may call."""
 
 import json
+import sqlite3
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -185,3 +187,20 @@ def test_a_command_that_cannot_be_done_says_so_in_one_line(
     result = runner.invoke(args=["secret-key", *arguments])
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.startswith("Error: ") and result.stderr.count("\n") == 1
+
+
+def test_a_read_is_answered_though_somebody_else_keeps_writing(
+    app: Flask, acme: Tenant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    if request.config.getoption("--database") == "postgresql":
+        pytest.skip("there the key's use waits for nobody")
+    monkeypatch.setattr("database.SQLITE_BUSY_MILLISECONDS", 50)
+    with app.app_context():
+        db.engine.dispose()
+    writer = sqlite3.connect(tmp_path / "test.db", isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")
+    try:
+        assert acme.api("GET", "/roles").status_code == 200
+    finally:
+        writer.close()
+    assert acme.api("GET", "/secret-keys").json["data"][0]["last_used_at"] is not None
