@@ -1,11 +1,15 @@
 """A database that was put back, and another secret key."""
 
+from typing import Any
+
 import click
 from flask import current_app
 from flask.cli import with_appcontext
+from sqlalchemy.orm import Session
 
 from cli.telling import told_in_one_line
 from database import db
+from organizations.audit import Actor, record_act
 from webhooks.endpoints import reseal_secrets
 from webhooks.events import SKIPPED_NUMBERS, skip_numbers
 
@@ -19,6 +23,7 @@ def after_restore_command() -> None:
     """Let event numbers jump ahead of what receivers have seen. Run it on a restored database, before the server."""
     with told_in_one_line(), db.unit_of_work() as session:
         streams = skip_numbers(session)
+        _record_act(session, "after-restore", "events.numbers_skipped", streams=streams, numbers=SKIPPED_NUMBERS)
     click.echo(f"The numbers of {streams} streams of events jumped ahead by {SKIPPED_NUMBERS:,}.")
     click.echo("Start the server, and then a full sync in each identity provider.")
 
@@ -41,6 +46,9 @@ def rotate_secrets_command() -> None:
             last = done.last
             if last is None:
                 break
+        with db.unit_of_work() as session:
+            counts = {"endpoints": looked_at, "changed": changed, "unreadable": unreadable}
+            _record_act(session, "rotate-secrets", "webhook_secrets.encrypted_anew", **counts)
     click.echo(f"{looked_at} webhook endpoints: the secrets of {changed} were encrypted anew.")
     if unreadable:
         raise click.ClickException(
@@ -49,4 +57,16 @@ def rotate_secrets_command() -> None:
         )
     click.echo(
         "Webhooks need no SECRET_KEY_FALLBACKS any more; sign-ins from before the change do, for SESSION_HOURS at most."
+    )
+
+
+def _record_act(session: Session, command: str, action: str, **details: Any) -> None:
+    record_act(
+        session,
+        Actor("command", None, command),
+        action,
+        organization_id=None,
+        target_type="environment",
+        target_id="environment",
+        details=details,
     )

@@ -72,6 +72,8 @@ def test_after_the_command_the_fallback_can_be_removed_also_in_the_middle_of_a_r
     assert (first.exit_code, second.exit_code) == (0, 0)
     assert "2 webhook endpoints: the secrets of 2 were encrypted anew." in first.output
     assert "2 webhook endpoints: the secrets of 0 were encrypted anew." in second.output
+    acts = acme.api("GET", "/audit-log?action=webhook_secrets.encrypted_anew").json["data"]
+    assert [act["details"]["changed"] for act in acts] == [0, 2]
     make_events(acme)
     assert Post(restarted(SECRET_KEY=NEW_KEY)).deliver(endpoint["id"]) == 1
     for secret in (endpoint["signing_secret"], rotated["signing_secret"]):

@@ -82,6 +82,9 @@ def test_after_a_restore_the_numbers_are_higher_than_any_receiver_has_seen(app: 
     result = app.test_cli_runner().invoke(args=["after-restore"])
     assert result.output.startswith("The numbers of 2 streams of events jumped ahead by 1,000,000.")
     assert numbers() == [number + 1_000_001 for number in before]
+    [act] = acme.api("GET", "/audit-log?action=events.numbers_skipped").json["data"]
+    assert (act["actor"], act["organization_id"]) == ({"kind": "command", "id": None, "label": "after-restore"}, None)
+    assert act["details"] == {"streams": 2, "numbers": 1_000_000}
 
 
 def test_the_stored_body_is_the_envelope(app: Flask, acme: Tenant) -> None:
