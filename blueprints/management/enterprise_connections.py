@@ -81,7 +81,7 @@ def change(
     given = body.model_dump(exclude_none=True)
     change_connection(session, connection, **given)
     shown = enterprise_connection_object(connection)
-    audit(session, "enterprise_connection.changed", shown, changed=sorted(given))
+    audit(session, "enterprise_connection.updated", shown, changed=sorted(given))
     return shown
 
 

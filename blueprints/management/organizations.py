@@ -68,7 +68,7 @@ def change(session: Session, organization_id: str, body: OrganizationChange) -> 
     """Give an organization another name."""
     former = get_organization(session, organization_id).name
     shown = organization_object(rename_organization(session, organization_id, body.name))
-    audit(session, "organization.changed", shown, former_name=former)
+    audit(session, "organization.updated", shown, former_name=former)
     return shown
 
 

@@ -79,7 +79,7 @@ def change(session: Session, role_id: str, body: RoleChange) -> RoleObject:
     """
     given = body.model_dump(exclude_none=True)
     shown = role_object(change_role_definition(session, role_id, **given))
-    audit(session, "role.changed", shown, key=shown["key"], changed=sorted(given))
+    audit(session, "role.updated", shown, key=shown["key"], changed=sorted(given))
     return shown
 
 

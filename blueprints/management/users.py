@@ -95,7 +95,7 @@ def change(session: Session, user_id: str, body: UserChange) -> UserObject:
     """
     given = {name: getattr(body, name) for name in body.model_fields_set}
     shown = user_object(change_user(session, user_id, given))
-    audit(session, "user.changed", shown, changed=sorted(given))
+    audit(session, "user.updated", shown, changed=sorted(given))
     return shown
 
 

@@ -1,6 +1,7 @@
 """Webhook endpoints: add, change, disable, remove, rotate the secret, try out, send again."""
 
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from flask import current_app
 from pydantic import Field
@@ -10,6 +11,7 @@ from typing_extensions import TypedDict
 from blueprints.auth import require_reach
 from blueprints.management.operations import audit, operation, own_organization
 from blueprints.management.requests import Body, Milliseconds, Page, PageQuery, page
+from models import WebhookEndpoint
 from organizations.organizations import get_organization
 from webhooks.deliveries import replay_since, send_test
 from webhooks.destinations import CheckedUrl, check_url
@@ -84,6 +86,11 @@ def checked_url(body: NewEndpoint | EndpointChange) -> CheckedUrl | None:
     return None if body.url is None else check_url(current_app.extensions["outbound_policy"], body.url)
 
 
+def host_of(endpoint: WebhookEndpoint) -> str | None:
+    """Return what the audit log keeps of an endpoint's address: the path may be a secret."""
+    return urlsplit(endpoint.url).hostname
+
+
 @operation("list_webhook_endpoints", "GET", ENDPOINTS, tag="Webhooks", errors=NO_ORGANIZATION)
 def list_webhook_endpoints(session: Session, query: EndpointQuery) -> Page[WebhookEndpointObject]:
     """List the endpoints, newest first."""
@@ -119,7 +126,7 @@ def create_webhook_endpoint(
         description=body.description,
         enabled_event_types=body.enabled_event_types,
     )
-    audit(session, "webhook_endpoint.created", webhook_endpoint_object(endpoint), url=endpoint.url)
+    audit(session, "webhook_endpoint.created", webhook_endpoint_object(endpoint), host=host_of(endpoint))
     return webhook_endpoint_with_secret_object(endpoint, secret)
 
 
@@ -140,7 +147,7 @@ def change_webhook_endpoint(
     endpoint = get_endpoint(session, endpoint_id, own_organization())
     change_endpoint(session, endpoint, url=prepared, **changes)
     shown = webhook_endpoint_object(endpoint)
-    audit(session, "webhook_endpoint.changed", shown, url=endpoint.url, changed=sorted(body.model_fields_set))
+    audit(session, "webhook_endpoint.updated", shown, host=host_of(endpoint), changed=sorted(body.model_fields_set))
     return shown
 
 
@@ -148,7 +155,7 @@ def change_webhook_endpoint(
 def delete_webhook_endpoint(session: Session, endpoint_id: str) -> None:
     """Remove an endpoint with its deliveries."""
     endpoint = get_endpoint(session, endpoint_id, own_organization())
-    audit(session, "webhook_endpoint.deleted", webhook_endpoint_object(endpoint), url=endpoint.url)
+    audit(session, "webhook_endpoint.deleted", webhook_endpoint_object(endpoint), host=host_of(endpoint))
     delete_endpoint(session, endpoint)
 
 
@@ -157,7 +164,7 @@ def rotate_webhook_secret(session: Session, endpoint_id: str) -> WebhookEndpoint
     """Give an endpoint a new signing secret; the one before signs as well for 24 hours."""
     endpoint = get_endpoint(session, endpoint_id, own_organization())
     secret = rotate_secret(session, current_app.extensions["secret_box"], endpoint)
-    audit(session, "webhook_endpoint.secret_rotated", webhook_endpoint_object(endpoint), url=endpoint.url)
+    audit(session, "webhook_endpoint.secret_rotated", webhook_endpoint_object(endpoint), host=host_of(endpoint))
     return webhook_endpoint_with_secret_object(endpoint, secret)
 
 
@@ -174,7 +181,7 @@ def try_webhook_endpoint(session: Session, endpoint_id: str) -> WebhookDeliveryO
     """Send a test event to an endpoint, once. The answer is the delivery, which is still pending."""
     endpoint = get_endpoint(session, endpoint_id, own_organization())
     delivery = send_test(session, endpoint)
-    audit(session, "webhook_endpoint.tested", webhook_endpoint_object(endpoint), url=endpoint.url)
+    audit(session, "webhook_endpoint.tested", webhook_endpoint_object(endpoint), host=host_of(endpoint))
     return webhook_delivery_object(delivery)
 
 
@@ -193,5 +200,6 @@ def replay_webhook_endpoint(session: Session, endpoint_id: str, body: Replay) ->
     """
     endpoint = get_endpoint(session, endpoint_id, own_organization())
     count = replay_since(session, endpoint, body.since, only_failed=body.only_failed)
-    audit(session, "webhook_endpoint.replayed", webhook_endpoint_object(endpoint), since=body.since, deliveries=count)
+    shown = webhook_endpoint_object(endpoint)
+    audit(session, "webhook_endpoint.replayed", shown, host=host_of(endpoint), since=body.since, deliveries=count)
     return {"object": "webhook_replay", "endpoint_id": endpoint_id, "since": body.since, "deliveries": count}

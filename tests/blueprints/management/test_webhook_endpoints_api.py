@@ -1,5 +1,6 @@
 """``/v1/webhook-endpoints`` and ``/v1/webhook-deliveries``, for keys of the environment and of one organization."""
 
+import json
 from typing import Any
 
 import pytest
@@ -317,3 +318,20 @@ def test_an_empty_organization_is_none_that_exists_and_not_the_whole_environment
 def test_an_endpoint_is_tried_ten_times_a_minute_however_its_address_is_written(acme: Tenant) -> None:
     path = f"/webhook-endpoints/{add(acme).json['id']}/test"
     assert [acme.api("POST", path + "/" * (number % 2)).status_code for number in range(11)] == [202] * 10 + [429]
+
+
+def test_the_audit_log_keeps_the_host_of_an_endpoint_and_not_its_path(acme: Tenant) -> None:
+    url = "http://127.0.0.1:9/hooks/a-secret-in-the-path"
+    made = acme.api("POST", "/webhook-endpoints", {"url": url}).json
+    path = f"/webhook-endpoints/{made['id']}"
+    for method, address, body in (
+        ("PATCH", path, {"description": "x"}),
+        ("POST", f"{path}/rotate-secret", None),
+        ("POST", f"{path}/test", None),
+        ("POST", f"{path}/replay", {"since": made["created_at"]}),
+        ("DELETE", path, None),
+    ):
+        assert acme.api(method, address, body).status_code < 300
+    log = acme.api("GET", "/audit-log?limit=6").json["data"]
+    assert {entry["details"]["host"] for entry in log} == {"127.0.0.1"}
+    assert "a-secret-in-the-path" not in json.dumps(log)
