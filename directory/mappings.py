@@ -16,6 +16,8 @@ from directory.roles import AskedRoles, Roles
 from errors import NotAllowed, VersionMismatch
 from models import AttributeMapping, DirectorySwitch, Organization, Role
 
+# What may become of the people of a directory that is switched off.
+KEEP, SUSPEND = "keep", "suspend"
 DIRECTORY_IS_OFF = (
     "This directory is switched off, so nothing is read or changed. Switch it on again in Directory sync; "
     "then have the identity provider send everything again."
@@ -95,6 +97,12 @@ def load_mapping(session: Session, organization_id: str, *, while_off: bool = Fa
 def directory_is_off() -> NotAllowed:
     """Return the refusal of an IdP whose organization switched the directory off."""
     return NotAllowed(DIRECTORY_IS_OFF, code="directory_disabled")
+
+
+def hold_suspension(session: Session, organization_id: str) -> bool:
+    """Tell whether the directory is off with its people suspended; that stays so until the transaction ends."""
+    switch = session.get(DirectorySwitch, organization_id, with_for_update={"key_share": True}, populate_existing=True)
+    return switch is not None and switch.disabled_at is not None and switch.people == SUSPEND
 
 
 def await_former_mapping(session: Session, organization_id: str) -> None:

@@ -1,5 +1,7 @@
 """Admitting people to an organization and letting them go, as their directory says."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session, joinedload
 
@@ -12,7 +14,7 @@ from directory.rows import add_row, write_row
 from ids import new_id
 from models import OrganizationMembership, Role, User
 from organizations.roles import PROVISIONING_MANAGE
-from organizations.sign_in import end_sessions
+from organizations.sign_in import end_sessions, end_sessions_of_all
 from organizations.users import is_member_elsewhere
 
 ANY_MEMBERSHIP = (
@@ -68,6 +70,23 @@ def let_go(session: Session, directory: Directory, user: User) -> OrganizationMe
     if not is_member_elsewhere(session, user.id, directory.organization_id):
         write_row(session, user, active=False, deleted_at=now, updated_at=now)
     return membership
+
+
+def let_go_all(session: Session, directory: Directory, people: Sequence[tuple[OrganizationMembership, User]]) -> None:
+    """End the active memberships of many people who are held, as ``let_go`` does, in few statements."""
+    now, ids = now_ms(), [user.id for _, user in people]
+    end_sessions_of_all(session, directory.organization_id, ids)
+    elsewhere = select(OrganizationMembership.user_id).where(
+        OrganizationMembership.user_id.in_(ids),
+        OrganizationMembership.organization_id != directory.organization_id,
+        OrganizationMembership.deleted_at.is_(None),
+    )
+    staying = set(session.scalars(elsewhere))
+    for membership, user in people:
+        membership.deleted_at = membership.updated_at = now
+        if user.id not in staying:
+            user.active, user.deleted_at, user.updated_at = False, now, now
+    session.flush()
 
 
 def lost_last_admin(session: Session, left: OrganizationMembership) -> bool:

@@ -22,8 +22,8 @@ from database import Database
 from directory.directories import Directory
 from directory.mapping_effects import evaluate
 from directory.mapping_people import Person, lock_people
-from directory.mappings import await_former_mapping, load_rules
-from directory.memberships import admit, let_go
+from directory.mappings import KEEP, SUSPEND, await_former_mapping, load_rules
+from directory.memberships import admit, let_go_all
 from directory.overview import count_groups, count_people
 from directory.profiles import write_profile
 from errors import Conflict, DomainError, InvalidInput
@@ -34,7 +34,7 @@ from organizations.roles import PROVISIONING_MANAGE, role_ids_with
 from webhooks.events import NewEvent, record_events
 from webhooks.representations import Moment
 
-KEEP, SUSPEND, RESTORE = "keep", "suspend", "restore"
+RESTORE = "restore"
 # People of one transaction.
 BATCH = 100
 # After a transaction the others get as long as it took, up to this, in seconds.
@@ -208,21 +208,18 @@ def switch_some(session: Session, organization_id: str) -> int:
 def _suspend_some(session: Session, organization_id: str) -> int:
     query = _to_suspend(organization_id).order_by(DirectoryUser.user_id).limit(BATCH)
     ids = session.scalars(query).all()
-    people = lock_people(session, organization_id, ids, with_groups=False)
-    directory, now = Directory(organization_id), now_ms()
-    events: list[NewEvent] = []
-    admins = []
-    for person in people:
-        membership = person.membership
-        if membership is None or membership.deleted_at is not None or not person.row.active:
-            continue  # decided otherwise while this was waiting
-        let_go(session, directory, person.user)
-        membership.suspended_at = now
-        events.append(membership_event("deleted", membership, reason="directory_disabled"))
-        if PROVISIONING_MANAGE in membership.role.permissions:
-            admins.append(person.user)
-    session.flush()
+    people = [
+        (person.membership, person.user)
+        for person in lock_people(session, organization_id, ids, with_groups=False)
+        # Of some it may have been decided otherwise while this was waiting.
+        if person.membership is not None and person.membership.deleted_at is None and person.row.active
+    ]
+    for membership, _ in people:
+        membership.suspended_at = now_ms()
+    let_go_all(session, Directory(organization_id), people)
+    events = [membership_event("deleted", membership, reason="directory_disabled") for membership, _ in people]
     record_events(session, organization_id, events)
+    admins = [user for membership, user in people if PROVISIONING_MANAGE in membership.role.permissions]
     if admins and find_provisioning_manager(session, organization_id) is None:
         record_events(session, organization_id, [lost_admin_event(organization_id, admins[-1])])
     return len(ids)

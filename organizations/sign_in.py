@@ -9,6 +9,7 @@ from clock import now_ms
 from errors import NotAuthenticated, NotFound
 from ids import new_id
 from models import Organization, OrganizationMembership, SignInLink
+from models import Session as BrowserSession
 from organizations.credentials import hash_secret, new_secret
 from organizations.members import get_membership
 from organizations.sessions import DEFAULT_LIMITS, Proof, SessionLimits, end_sessions_of_member, open_session
@@ -151,3 +152,13 @@ def end_sessions(session: Session, organization_id: str, user_id: str) -> None:
     named = {"organization": organization_id, "person": user_id, "now": now_ms()}
     end_sessions_of_member(session, organization_id, user_id)
     session.connection().execute(REVOKED_LINKS, named)
+
+
+def end_sessions_of_all(session: Session, organization_id: str, user_ids: Sequence[str]) -> None:
+    """End every session of many people in an organization, and every sign-in link not used yet."""
+    now = now_ms()
+    sessions = update(BrowserSession).where(BrowserSession.ended_at.is_(None)).values(ended_at=now)
+    links = update(SignInLink).where(SignInLink.used_at.is_(None), SignInLink.revoked_at.is_(None))
+    for ended, table in ((sessions, BrowserSession), (links.values(revoked_at=now), SignInLink)):
+        theirs = (table.organization_id == organization_id, table.user_id.in_(user_ids))
+        session.execute(ended.where(*theirs), execution_options={"synchronize_session": False})
