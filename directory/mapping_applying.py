@@ -27,7 +27,7 @@ from directory.mapping_applications import (
 )
 from directory.mapping_effects import decide, evaluate, write_effects
 from directory.mapping_people import Neighbours, Person, lock_people, read_people
-from directory.mappings import await_former_mapping, load_mapping
+from directory.mappings import await_former_mapping, hold_suspension, load_mapping
 from ids import new_id
 from models import MappingApplication
 
@@ -170,11 +170,14 @@ class _Run:
         """Look again at those who would change, now that they cannot change otherwise, and write them."""
         if not batch.pending:
             return 0
+        suspended = hold_suspension(session, self.organization_id)  # held before the people, as by who switches it
         people = lock_people(session, self.organization_id, list(batch.pending), with_groups=self.mapping.reads_groups)
         mapped = [self._mapped_again(person, *batch.pending[person.row.user_id]) for person in people]
         effects = decide(session, people, mapped, Neighbours(self.organization_id))
         batch.warnings.update({effect.user_id: effect.warnings for effect in effects})
-        write_effects(session, self.organization_id, [effect for effect in effects if not effect.is_idle])
+        write_effects(
+            session, self.organization_id, [effect for effect in effects if not effect.is_idle], suspended=suspended
+        )
         return sum(1 for effect in effects if effect.changes)
 
     def _mapped_again(self, person: Person, seen: Person, mapped: Mapped) -> Mapped:

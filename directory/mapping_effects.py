@@ -16,6 +16,7 @@ from directory.lifecycle import deprovision, note_lost_admin, person_data, provi
 from directory.mapping import Mapped, Mapping
 from directory.mapping_people import Neighbours, Person
 from directory.mappings import Rules, load_rules
+from directory.memberships import add_membership, find_any_membership
 from directory.profiles import Changes, Profile, mapped_profile, taken_over, write_profile
 from directory.resources import load
 from directory.roles import KnownRoles, RoleDecision, decide_role, first_role, store_role
@@ -147,8 +148,14 @@ def _decided_role(
 # -- Writing ------------------------------------------------------------------------
 
 
-def write_effects(session: Session, organization_id: str, effects: Sequence[Effect]) -> None:
-    """Write what was decided in this transaction, for people who are locked, with an event for each who changes."""
+def write_effects(
+    session: Session, organization_id: str, effects: Sequence[Effect], *, suspended: bool = False
+) -> None:
+    """Write what was decided in this transaction, for people who are locked, with an event for each who changes.
+
+    :param suspended: Whether the people of this directory are suspended: whom the mapping makes active is suspended
+        as well, and a member when the directory is switched on.
+    """
     directory = Directory(organization_id)
     rules = load_rules(session, directory, while_off=True)
     staying = [effect for effect in effects if effect.active == effect.person.row.active]
@@ -167,7 +174,10 @@ def write_effects(session: Session, organization_id: str, effects: Sequence[Effe
     note_lost_admin(session, directory, [(effect.person.user, effect.changes) for effect in staying])
     for effect in effects:
         if effect.active != effect.person.row.active:
-            _admit_or_let_go(session, directory, rules, effect)
+            if effect.active and suspended:
+                _suspend(session, directory, rules, effect)
+            else:
+                _admit_or_let_go(session, directory, rules, effect)
 
 
 def _write(session: Session, effect: Effect) -> None:
@@ -187,3 +197,14 @@ def _admit_or_let_go(session: Session, directory: Directory, rules: Rules, effec
     else:
         write_profile(session, directory, person.user, effect.mapped, active=True)
         deprovision(session, directory, rules.connection_id, person.user, effect.mapped)
+
+
+def _suspend(session: Session, directory: Directory, rules: Rules, effect: Effect) -> None:
+    """Note that a mapping made somebody active whose directory has its people suspended."""
+    person, now = effect.person, now_ms()
+    write_row(session, person.row, active=True, email_key=effect.email_key)
+    if person.membership is None:
+        add_membership(session, directory, rules, person.user.id, effect.mapped)
+    membership = person.membership or find_any_membership(session, directory.organization_id, person.user.id)
+    if membership is not None and (person.membership is None or membership.deleted_at is not None):
+        write_row(session, membership, deleted_at=now, suspended_at=now, updated_at=now)

@@ -13,6 +13,7 @@ from models import OrganizationMembership
 from tests import okta
 from tests.blueprints.management.calls import key_of, ok, open_session, open_sessions, params, refused
 from tests.conftest import Tenant
+from tests.directory.applying import put_and_apply
 from tests.events import events_of
 
 
@@ -179,6 +180,33 @@ def test_people_of_another_organization_are_not_touched(app: Flask, acme: Tenant
         body = {"people": "keep"} if verb == "disable" else None
         assert other.api(method, path(acme, verb), body).status_code == 404
     assert ok(globex.api("GET", path(globex)))["state"] == "enabled"
+
+
+def test_whom_a_new_mapping_makes_active_while_people_are_suspended_is_suspended_too(app: Flask, acme: Tenant) -> None:
+    put_and_apply(app, acme, {"userType": "active"})
+    never, former, by_hand, stays = (
+        provision(acme, f"p{n}.x", userType=kind) for n, kind in enumerate(("false", "true", "true", "true"))
+    )
+    for user_id in (former, by_hand):
+        acme.scim("PATCH", f"/Users/{user_id}", okta.patch({"op": "replace", "path": "userType", "value": "false"}))
+    disable(acme)
+    work(app, acme)
+    ok(acme.api("POST", f"/organizations/{acme.organization_id}/memberships", {"user_id": by_hand}), 201)
+    before, provisioned = members(acme), events_of(app, acme.organization_id, "scimUser.provisioned")
+    application = put_and_apply(app, acme, {})  # by the defaults the IdP wants everybody
+
+    assert application["changed"] == 3
+    assert members(acme) == before
+    assert ok(acme.api("GET", f"/users/{never}"))["active"] is False
+    assert events_of(app, acme.organization_id, "scimUser.provisioned") == provisioned
+    assert ok(acme.api("GET", path(acme)))["suspended_users"] == 3
+
+    enable(acme)
+    work(app, acme)
+    assert set(members(acme)) == {acme.admin_id, never, former, by_hand, stays}
+    assert ok(acme.api("GET", path(acme)))["suspended_users"] == 0
+    restored = {user_id for act, user_id, why in told(app, acme) if why == "directory_enabled"}
+    assert restored == {never, former, stays}
 
 
 def test_kept_people_can_be_suspended_later_and_not_the_other_way_round(app: Flask, acme: Tenant) -> None:
