@@ -88,7 +88,14 @@ def go_to(organization_id: str) -> Response:
     with db.unit_of_work() as session:
         if organization_id not in dict(other_organizations(session, who)):
             raise NotFound("You have no such organization, or have to sign in to it.")
-        proof = Proof(PASSWORD, organization_id, who.user_id, until=who.expires_at, at=who.proven_at)
+        proof = Proof(
+            PASSWORD,
+            organization_id,
+            who.user_id,
+            organization_bound=who.organization_bound,  # a proof never speaks for more than it did
+            until=who.expires_at,
+            at=who.proven_at,
+        )
         token = open_session(session, proof, **of_this_browser())
         note_start(session, token)
     return begin(token, MEMBER)

@@ -262,6 +262,24 @@ def test_a_password_set_under_one_organization_opens_no_other(
     assert by_password.post_with_token(f"/sign-in/organizations/{globex.organization_id}").status_code == 404
 
 
+def test_a_session_bound_to_one_organization_stays_so_when_it_is_chosen_again(
+    app: Flask, acme: Any, globex: Any, visit: Callable[..., Any], add_member: Callable[..., str]
+) -> None:
+    """Else choosing one's own organization would give a session that sets a password for all of them."""
+    user_id = add_member(acme.organization_id, "Ada", EMAIL)
+    join(app, globex.organization_id, user_id)
+    with app.app_context(), db.unit_of_work() as session:
+        set_password(session, user_id, hash_password(GOOD), organization_id=acme.organization_id)
+    visitor = visit()
+    sign_in(visitor)
+    assert visitor.post_with_token(f"/sign-in/organizations/{acme.organization_id}").status_code == 303
+    visitor.send(visitor.get("/account/password"), password="another good password", again="another good password")
+    with app.app_context(), db.reading() as session:
+        assert session.get_one(Password, user_id).organization_id == acme.organization_id
+    by_password = visit()
+    assert sign_in(by_password, "another good password").location == "/", "there is nothing to choose"
+
+
 def test_a_link_for_one_organization_changes_no_password_that_opens_others(
     app: Flask, acme: Any, globex: Any, visit: Callable[..., Any], ada: str
 ) -> None:
