@@ -21,6 +21,7 @@ from organizations.sessions import SignedIn
 PASSWORD = "password"  # noqa: S105  (how a session was proven)
 MIN_LENGTH = 12
 MAX_LENGTH = 200  # a hash of more costs the server, and protects nobody better
+MAX_TYPED = 4 * MAX_LENGTH  # a keyboard may send a letter and its marks one by one
 MIN_DIFFERENT = 5
 
 # What the most common passwords of twelve characters and more are made of.
@@ -51,8 +52,11 @@ class Credential:
 
 
 def normal_password(typed: str) -> str:
-    """Return a password in the one form in which it is hashed, however a keyboard composed its letters."""
-    return normalize("NFKC", typed)
+    """Return a password in the one form in which it is hashed, however a keyboard composed its letters.
+
+    Of more than any accepted password has, the beginning counts: to normalize all of it could take long.
+    """
+    return normalize("NFKC", typed[:MAX_TYPED])
 
 
 def check_new_password(password: str, names: Iterable[str | None] = ()) -> None:

@@ -5,13 +5,13 @@ from unicodedata import category
 from flask_wtf import FlaskForm
 from wtforms import HiddenField, PasswordField, RadioField, SelectField, StringField
 from wtforms.fields import SelectChoice
-from wtforms.validators import EqualTo, InputRequired, ValidationError
+from wtforms.validators import EqualTo, InputRequired, Length, ValidationError
 
 from clock import now_ms
 from organizations.passwords import MIN_LENGTH
 from organizations.setup_links import DAY_SECONDS, DEFAULT_LIFETIME_SECONDS, MAX_LIFETIME_SECONDS
 from organizations.setup_links import NAME_LENGTH as SETUP_LINK_NAME_LENGTH
-from organizations.validation import NAME_LENGTH
+from organizations.validation import ADDRESS_LENGTH, NAME_LENGTH
 
 DAY_MS = 24 * 3600 * 1000
 
@@ -80,7 +80,14 @@ class SetupLinkForm(FlaskForm):
 class PasswordSignInForm(FlaskForm):
     """The form that signs a member in by e-mail address and password."""
 
-    email = StringField("E-mail address", filters=[printable], validators=[InputRequired("Enter your e-mail address.")])
+    email = StringField(
+        "E-mail address",
+        filters=[printable],
+        validators=[
+            InputRequired("Enter your e-mail address."),
+            Length(max=ADDRESS_LENGTH, message=f"An e-mail address has {ADDRESS_LENGTH} characters or fewer."),
+        ],
+    )
     password = PasswordField("Password", validators=[InputRequired("Enter your password.")])
 
 

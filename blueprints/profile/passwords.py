@@ -10,7 +10,7 @@ from werkzeug.security import check_password_hash, generate_password_hash
 
 from blueprints.limits import limiter
 from folding import fold
-from organizations.passwords import MAX_LENGTH, Credential, normal_password
+from organizations.passwords import Credential, normal_password
 
 TRIES_FROM_ONE_ADDRESS = 5  # times those for one account: several people may share an address
 
@@ -50,6 +50,7 @@ def matches(credential: Credential | None, email_address: str, password: str) ->
     """
     g.password_account = sha256(fold(email_address).encode()).hexdigest()
     _count_attempt()
-    known = credential.password_hash if credential is not None else hash_of_nobody()
-    fits = check_password_hash(known, normal_password(password[: MAX_LENGTH + 1]))
+    nobody = hash_of_nobody()  # for everybody, since the first call of a process makes it
+    known = credential.password_hash if credential is not None else nobody
+    fits = check_password_hash(known, normal_password(password))
     return fits and credential is not None

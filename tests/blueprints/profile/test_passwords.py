@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from unicodedata import normalize
 
 import pytest
 from flask import Flask
@@ -75,6 +76,20 @@ def test_a_wrong_password_is_refused_alike_for_everybody(visit: Callable[..., An
     assert page.status == 422 and page.title.startswith("Error: ")
     assert WRONG in page.text or "Enter your e-mail address." in page.text
     assert visitor.get("/").heading == "Sign in"
+
+
+def test_an_address_longer_than_any_is_refused_before_anything_is_made_of_it(visit: Callable[..., Any]) -> None:
+    page = visit()
+    answer = page.send_and_read(page.get("/sign-in"), email="a" + "\u0300\u0316" * 5000, password="not the password")
+    assert answer.status == 422 and "An e-mail address has 320 characters or fewer." in answer.text
+
+
+def test_a_long_password_fits_however_its_letters_are_typed(app: Flask, visit: Callable[..., Any], ada: str) -> None:
+    composed = "".join(chr(0xC0 + number % 30) if number % 30 != 23 else "x" for number in range(180))
+    with app.app_context(), db.unit_of_work() as session:
+        set_password(session, ada, hash_password(composed))
+    assert sign_in(visit(), normalize("NFD", composed)).status_code == 303
+    assert sign_in(visit(), normalize("NFD", composed)[:-2]).status_code == 422
 
 
 def test_the_same_work_is_done_for_an_unknown_address(
