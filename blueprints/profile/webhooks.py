@@ -159,7 +159,7 @@ def show_endpoint(endpoint_id: str) -> str:
 
 
 @bp.get(f"{ENDPOINT}/edit")
-@needs(PROVISIONING_MANAGE)
+@needs(PROVISIONING_MANAGE, fresh=True)
 def edit_endpoint(endpoint_id: str) -> str:
     """Show the form that changes an endpoint."""
     with db.reading() as session:
@@ -170,7 +170,7 @@ def edit_endpoint(endpoint_id: str) -> str:
 
 
 @bp.post(f"{ENDPOINT}/edit")
-@needs(PROVISIONING_MANAGE)
+@needs(PROVISIONING_MANAGE, fresh=True)
 def save_endpoint(endpoint_id: str) -> Response | tuple[str, int]:
     """Change the address, the description and the events of an endpoint."""
     with db.reading() as session:

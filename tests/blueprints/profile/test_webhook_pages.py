@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import update
 from standardwebhooks import Webhook
 
 from database import db
 from jobs import drain
 from models import AdministrativeAct
+from models import Session as BrowserSession
 from tests import okta
 from tests.webhooks.receiving import Receiver, status
 
@@ -108,6 +110,19 @@ def test_an_endpoint_is_changed_switched_off_and_on_and_deleted(
         acts = session.query(AdministrativeAct).filter_by(target_id=endpoint["id"], actor_kind="member").all()
         assert [act.action.rpartition(".")[2] for act in acts] == ["updated", "disabled", "enabled", "deleted"]
         assert receiver.url not in json.dumps([act.details for act in acts]), "a path may be a secret"
+
+
+def test_events_are_not_led_elsewhere_without_a_fresh_proof(
+    app: Flask, acme: Any, acme_admin: Any, receiver: Receiver, add_endpoint: Callable[..., Any]
+) -> None:
+    """A new endpoint needs one; the address of one that is there must not be the way around it."""
+    here = f"{WEBHOOKS}/{add_endpoint(acme, receiver)['id']}/edit"
+    form = acme_admin.get(here)
+    with app.app_context(), db.unit_of_work() as session:
+        session.execute(update(BrowserSession).values(proven_at=0))
+    assert acme_admin.send(form, url=receiver.url.replace("hook", "thief")).location == "/sign-in/again"
+    assert acme_admin.open(here).location == "/sign-in/again"
+    assert endpoints_of(acme)[0]["url"] == receiver.url
 
 
 def test_a_rotated_secret_is_shown_once_and_both_sign(
