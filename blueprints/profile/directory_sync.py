@@ -1,9 +1,10 @@
 """Directory sync: whether the IdP is connected, and the tokens with which it calls."""
 
 from flask import Blueprint, current_app, flash, redirect, render_template, url_for
+from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
-from blueprints.profile.access import needs, opens, signed_in
+from blueprints.profile.access import acting_visitor, needs, opens, signed_in
 from blueprints.profile.form_nonces import claim_nonce, new_nonce
 from blueprints.profile.forms import ConfirmForm, IssueTokenForm
 from blueprints.profile.providers import PROVIDERS
@@ -12,6 +13,7 @@ from database import db
 from directory.overview import get_overview
 from directory.setups import find_setup
 from models import ScimToken
+from organizations.audit import record_act
 from organizations.roles import PROVISIONING_MANAGE, PROVISIONING_READ
 from organizations.scim_tokens import get_scim_token, issue_scim_token, list_scim_tokens, revoke_scim_token
 from webhooks.endpoints import list_given_up
@@ -72,6 +74,7 @@ def issue_token() -> str | tuple[str, int]:
         token, plaintext = issue_scim_token(
             session, signed_in().organization_id, form.label.data, expires_at=form.expires_at()
         )
+        record(session, "scim_token.issued", token)
         issued = {"name": token.name, "expires_at": token.expires_at, "plaintext": plaintext}
     return render_template("profile/token_issued.html", issued=issued, endpoint_url=endpoint_url())
 
@@ -91,9 +94,24 @@ def confirm_revocation(token_id: str) -> str:
 def revoke_token(token_id: str) -> Response:
     """Revoke a token at once."""
     with db.unit_of_work() as session:
-        name = revoke_scim_token(session, signed_in().organization_id, token_id).name
+        token = revoke_scim_token(session, signed_in().organization_id, token_id)
+        record(session, "scim_token.revoked", token)
+        name = token.name
     flash(f"The token “{name}” is revoked.")
     return redirect(url_for("profile.directory_sync.show_overview"), 303)
+
+
+def record(session: Session, action: str, token: ScimToken) -> None:
+    """Write an act on a token into the audit log."""
+    record_act(
+        session,
+        acting_visitor(),
+        action,
+        organization_id=token.organization_id,
+        target_type="scim_token",
+        target_id=token.id,
+        details={"name": token.name, "prefix": token.prefix},
+    )
 
 
 def is_past(token: ScimToken, now: int) -> bool:

@@ -12,8 +12,8 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
-from blueprints.profile.access import acting_visitor, needs, opens, signed_in
-from blueprints.profile.directory_sync import endpoint_url
+from blueprints.profile.access import needs, opens, signed_in
+from blueprints.profile.directory_sync import endpoint_url, record
 from blueprints.profile.form_nonces import claim_nonce, new_nonce
 from blueprints.profile.forms import ConfirmForm, IssueTokenForm
 from blueprints.profile.providers import PROVIDERS, Provider
@@ -30,7 +30,6 @@ from directory.observation import (
 from directory.remedies import remedy_for
 from directory.setups import choose_provider, confirm_step, find_setup
 from errors import NotFound
-from organizations.audit import record_act
 from organizations.roles import PROVISIONING_MANAGE
 from organizations.scim_tokens import issue_scim_token
 
@@ -168,15 +167,7 @@ def issue_token(idp: str) -> str | tuple[str, int]:
     with db.unit_of_work() as session:
         choose_provider(session, organization_id, provider.slug)
         token, plaintext = issue_scim_token(session, organization_id, form.label.data, expires_at=form.expires_at())
-        record_act(
-            session,
-            acting_visitor(),
-            "scim_token.issued",
-            organization_id=organization_id,
-            target_type="scim_token",
-            target_id=token.id,
-            details={"name": token.name},
-        )
+        record(session, "scim_token.issued", token)
         issued = {"name": token.name, "expires_at": token.expires_at, "plaintext": plaintext}
     return render_step(idp, "token", template="token_issued", issued=issued)
 

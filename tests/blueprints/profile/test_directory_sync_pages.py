@@ -12,6 +12,7 @@ from clock import now_ms
 from database import db
 from ids import new_id
 from models import (
+    AdministrativeAct,
     DirectoryActivity,
     DirectoryGroup,
     DirectoryUser,
@@ -293,6 +294,19 @@ def test_a_label_is_shown_as_text(acme_admin: Any) -> None:
     label = "<img src=x onerror=alert(1)>\u202e“&quot;"
     for page in (acme_admin.send_and_read(acme_admin.get(NEW), label=label), acme_admin.get(SYNC)):
         assert "<img src=x" not in page.response.text and "<img src=x onerror=alert(1)>" in page.text
+
+
+def test_who_issued_and_revoked_a_token_stands_in_the_audit_log(app: Flask, acme: Any, acme_admin: Any) -> None:
+    acme_admin.send(acme_admin.get(NEW), label="Okta")
+    token = tokens_of(app, acme.organization_id)[-1]
+    acme_admin.send(acme_admin.get(f"{SYNC}/tokens/{token.id}/revoke"))
+    acme_admin.send(acme_admin.get(f"{SYNC}/setup/okta/token"), label="Okta again")
+    with app.app_context(), db.reading() as session:
+        acts = session.scalars(select(AdministrativeAct).where(AdministrativeAct.actor_id == acme.admin_id)).all()
+        about = [(act.action, act.details) for act in acts if act.target_type == "scim_token"]
+    okta = {"name": "Okta", "prefix": token.prefix}
+    assert about[:2] == [("scim_token.issued", okta), ("scim_token.revoked", okta)]
+    assert about[2][0] == "scim_token.issued" and about[2][1]["name"] == "Okta again"
 
 
 # -- Revoking ---------------------------------------------------------------------
