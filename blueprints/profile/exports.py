@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -10,13 +11,15 @@ from flask import Response, stream_with_context
 
 # A spreadsheet takes a cell that begins so for a formula, and runs it.
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+# Where a semicolon separates cells, as in much of Europe, quotes do not hold a cell together: one begins after these.
+INNER_FORMULA = re.compile("(?s)(?<=.)([;\t\r\n][ \"']*)(?=[=+\\-@\uff1d\uff0b\uff0d\uff20])")
 
 Row = Sequence[Any]
 
 
 def harmless(value: Any) -> str:
-    """Return a cell as text; an apostrophe keeps what looks like a formula from being one."""
-    text = "" if value is None else str(value)
+    """Return a cell as text; an apostrophe keeps what looks like a formula from being one, inside of it too."""
+    text = INNER_FORMULA.sub(r"\1'", "" if value is None else str(value))
     return f"'{text}" if text.lstrip(" ").startswith(FORMULA) else text
 
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -217,6 +218,17 @@ def test_no_cell_of_an_export_is_a_formula(app: Flask, acme: Any, acme_admin: An
     add_entries(app, acme.organization_id, 1, target_label=text, user_agent=text, detail=text, path=text)
     [row] = csv.DictReader(io.StringIO(acme_admin.open(f"{ACTIVITY}/export").text.removeprefix("\ufeff"), newline=""))
     assert {row[name] for name in ("name", "caller", "detail", "path")} == {f"'{text}"}
+
+
+@pytest.mark.parametrize("text", ["a;=1+1;b", "a; +1", "a\n=1", "a\r\n@x", 'a;"=1"', "a;＝1", "a;\t-1"])
+def test_no_part_of_a_cell_is_a_formula_where_semicolons_part_cells(
+    app: Flask, acme: Any, acme_admin: Any, text: str
+) -> None:
+    """Such a spreadsheet reads the whole line anew: quotes that do not begin it hold nothing together."""
+    add_entries(app, acme.organization_id, 1, target_label=text)
+    exported = acme_admin.open(f"{ACTIVITY}/export").text
+    parts = [part.strip(' \t"') for part in re.split(r"[;\r\n]", exported)]
+    assert not [part for part in parts if part.startswith(("=", "+", "-", "@", "＝"))]
 
 
 # -- Who may ------------------------------------------------------------------------------------
