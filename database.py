@@ -1,14 +1,17 @@
 """The database: how its connections are set up, and the unit of work, the only place that commits."""
 
 import logging
+import os
 import sqlite3
+import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import Connection, Engine, Index, Pool, UniqueConstraint, event
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from errors import Conflict
@@ -22,6 +25,8 @@ AfterCommit = Callable[[Session], None]
 # How long a writer waits for another one on SQLite before it gives up.
 SQLITE_BUSY_MILLISECONDS = 20_000
 READ_ONLY = "authn_scim_read_only"
+# For a connection whose transactions are begun and ended by whoever keeps it.
+KEPT = "authn_scim_kept"
 # Where a connection keeps its turn to write.
 TURN = "authn_scim_turn"
 
@@ -37,6 +42,7 @@ class Database(SQLAlchemy):
     def __init__(self) -> None:
         super().__init__(metadata=Base.metadata, session_options={"expire_on_commit": False})
         self.after_commit: AfterCommit | None = None
+        self._of_thread = threading.local()
 
     @contextmanager
     def unit_of_work(self) -> Iterator[Session]:
@@ -63,13 +69,80 @@ class Database(SQLAlchemy):
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """Yield the session of one transaction that only reads: one snapshot, no lock against writers."""
+        engine = self.engine
+        if engine.dialect.name == "sqlite":
+            with self._sqlite_reader(engine).transaction() as session:
+                yield session
+            return
         session = self.session()
         session.rollback()
+        session.info.clear()
         session.connection(execution_options={READ_ONLY: True})
         try:
             yield session
         finally:
             session.rollback()
+
+    def _sqlite_reader(self, engine: Engine) -> "SqliteReader":
+        """Return what this thread reads the file of an engine with."""
+        reader: SqliteReader | None = getattr(self._of_thread, "reader", None)
+        if reader is None or not reader.is_usable(engine):
+            reader = self._of_thread.reader = SqliteReader(engine)
+        return reader
+
+
+class SqliteReader:
+    """A connection and a session that one thread keeps to read a SQLite file with.
+
+    Taking both for each transaction costs more than most reads. To SQLAlchemy all
+    is one transaction without an end; those of SQLite are begun and ended here.
+    The connection is of no pool, refuses to write, and is closed with its thread.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._pool, self._process = engine.pool, os.getpid()
+        self._failed: bool = False
+        self._connection = engine.connect().execution_options(**{KEPT: True})
+        self._connection.detach()
+        driver = self._connection.connection.dbapi_connection
+        assert isinstance(driver, sqlite3.Connection)
+        driver.execute("PRAGMA query_only = ON")
+        self._driver: sqlite3.Connection = driver
+        self._session: Session = Session(self._connection)
+        weakref.finalize(self, _close_reader, self._session, self._connection, self._process).atexit = False
+
+    def is_usable(self, engine: Engine) -> bool:
+        """Tell whether it reads that engine's file: it has not failed, and neither was the engine disposed of since."""
+        return self._pool is engine.pool and not self._failed and self._process == os.getpid()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """Yield the session for one snapshot; within another one, for the same."""
+        if self._driver.in_transaction:
+            yield self._session
+            return
+        self._driver.execute("BEGIN")
+        try:
+            yield self._session
+        except SQLAlchemyError:
+            self._failed = True  # it may be the connection's fault
+            raise
+        finally:
+            self._driver.rollback()
+            self._session.expunge_all()
+            self._session.info.clear()
+
+
+INHERITED: list[Connection] = []
+
+
+def _close_reader(session: Session, connection: Connection, process: int) -> None:
+    """End a session and its connection, unless it was opened before a fork: SQLite forbids even to close such a one."""
+    if process != os.getpid():
+        INHERITED.append(connection)
+        return
+    session.close()
+    connection.close()
 
 
 db = Database()
@@ -124,9 +197,10 @@ def begin_transaction(connection: Connection) -> None:
     A transaction that reads first and writes later cannot wait for its lock
     (SQLITE_BUSY_SNAPSHOT), so one that may write takes the lock at once.
     """
-    if connection.dialect.name != "sqlite":
+    options = connection.get_execution_options()
+    if connection.dialect.name != "sqlite" or KEPT in options:
         return
-    if connection.get_execution_options().get(READ_ONLY, False):
+    if options.get(READ_ONLY, False):
         connection.exec_driver_sql("BEGIN")
         return
     _take_turn(connection)

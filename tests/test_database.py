@@ -1,14 +1,17 @@
 """The unit of work: all or nothing, on both databases; and SQLite as it is really set up."""
 
+import multiprocessing
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Barrier, Thread
 from threading import Event as Signal
-from threading import Thread
 
+import psutil
 import pytest
 from flask import Flask
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, update
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from app import create_app
@@ -167,11 +170,122 @@ def test_reading_takes_no_lock_of_sqlite(inside: Flask, database_url: str) -> No
 
 
 @SQLITE
-def test_writing_while_only_reading_was_announced_still_reaches_no_half_state(inside: Flask) -> None:
-    """A write inside ``reading`` is rolled back: only a unit of work commits."""
-    with db.reading() as session:
+def test_a_reading_transaction_refuses_to_write_and_the_next_one_reads(inside: Flask) -> None:
+    with pytest.raises(OperationalError, match="readonly"), db.reading() as session:
         add_organization(session)
         session.flush()
+    assert count_organizations() == 0
+
+
+@SQLITE
+def test_a_reading_transaction_within_another_sees_the_same_moment_and_does_not_end_it(inside: Flask) -> None:
+    with db.reading() as session:
+        assert count_organizations() == 0
+        with db.unit_of_work() as writing:
+            add_organization(writing)
+        assert count_organizations() == 0
+        assert session.scalar(select(func.count()).select_from(Organization)) == 0
+    assert count_organizations() == 1
+
+
+@BOTH
+def test_nothing_that_one_transaction_loaded_or_noted_is_there_in_the_next(inside: Flask) -> None:
+    with db.unit_of_work() as session:
+        add_organization(session)
+    with db.reading() as session:
+        session.info["noted"] = True
+        loaded = session.scalars(select(Organization)).one()
+        session.expunge_all()
+    with db.unit_of_work() as session:
+        session.execute(update(Organization).values(name="Globex"))
+    with db.reading() as session:
+        assert "noted" not in session.info
+        assert (loaded.name, session.scalars(select(Organization)).one().name) == ("Acme", "Globex")
+
+
+@SQLITE
+def test_a_result_that_is_read_in_part_keeps_no_snapshot(inside: Flask, database_url: str) -> None:
+    with db.unit_of_work() as session:
+        for number in range(50):
+            add_organization(session, str(number))
+    with pytest.raises(RuntimeError), db.reading() as session:
+        for _ in session.execute(select(Organization.id).execution_options(yield_per=1)):
+            raise RuntimeError
+    with db.unit_of_work() as session:
+        add_organization(session)
+    with sqlite3.connect(database_url.removeprefix("sqlite:///"), timeout=0, isolation_level=None) as other:
+        busy, left, moved = other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    assert (busy, left, moved) == (0, 0, 0), "a snapshot would keep the log from being emptied"
+
+
+def connections(path: str) -> int:
+    return sum(file.path == path for file in psutil.Process().open_files())
+
+
+@SQLITE
+def test_a_thread_that_ends_closes_what_it_read_with(inside: Flask, database_url: str) -> None:
+    path = database_url.removeprefix("sqlite:///")
+    counted: list[int] = []
+
+    def read() -> None:
+        with inside.app_context():
+            count_organizations()
+            counted.append(connections(path))
+
+    count_organizations()
+    before = connections(path)
+    for _ in range(3):
+        thread = Thread(target=read)
+        thread.start()
+        thread.join(30)
+    assert counted == [before + 1] * 3, "the next thread is given the file that SQLite closed for the former one"
+
+
+@SQLITE
+def test_more_threads_may_read_than_the_pool_has_connections(inside: Flask) -> None:
+    together, seen = Barrier(40, timeout=30), []
+
+    def read() -> None:
+        with inside.app_context(), db.reading() as session:
+            together.wait()
+            seen.append(session.scalar(select(func.count()).select_from(Organization)))
+
+    threads = [Thread(target=read) for _ in range(40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert seen == [0] * 40
+
+
+@SQLITE
+def test_a_forked_process_reads_and_writes_with_connections_of_its_own(inside: Flask) -> None:
+    assert count_organizations() == 0
+
+    def read_and_write() -> None:
+        assert count_organizations() == 0
+        db.engine.dispose(close=False)  # as SQLAlchemy asks of those who fork
+        with db.unit_of_work() as session:
+            add_organization(session)
+        assert count_organizations() == 1
+
+    child = multiprocessing.get_context("fork").Process(target=read_and_write)
+    child.start()
+    child.join(30)
+    assert child.exitcode == 0
+    assert count_organizations() == 1
+    with db.unit_of_work() as session:
+        add_organization(session)
+    assert count_organizations() == 2
+
+
+@SQLITE
+def test_a_database_that_could_not_be_read_is_read_again_when_it_is_there(inside: Flask) -> None:
+    count_organizations()
+    with pytest.raises(OperationalError), db.reading() as session:
+        session.execute(text("SELECT * FROM nothing"))
+    assert count_organizations() == 0
+    db.engine.dispose()
     assert count_organizations() == 0
 
 
