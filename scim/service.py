@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Union
 
 from pydantic import ValidationError
 from scim2_models import (
@@ -28,6 +28,7 @@ from scim2_server.requests import ScimRequest
 from scim2_server.responses import ScimResponse
 from scim2_server.routing import RESERVED_NAMES, ROUTES, Operation, Target
 from scim2_server.service import SEARCH_REQUEST_PARAMETERS, ScimService
+from scim2_server.utils import parametrize
 
 from directory.group_membership import MemberChange
 from directory.resources import UserResource, load
@@ -97,8 +98,19 @@ class DirectoryService(ScimService):
         super().__init__(provider, secret=secret)
         self.cursors = PageCursors(secret)
         self.plain = PlainUsers(provider)
+        self._message_models = self._build_message_models()
         if bulk is not None:
             self.config = self.config.model_copy(update={"bulk": bulk})
+
+    def _build_message_models(self) -> list[type[BaseModel]]:
+        """Return the models of searches and PATCHes, to be held: pydantic forgets them with each full collection.
+
+        Building one anew costs as much as ten look-ups.
+        """
+        models = self.search_models(list(self.provider.resource_types))
+        searched: list[Any] = [*models, Union[tuple(models)]]  # noqa: UP007
+        parametrized = [(SearchRequest, each) for each in searched] + [(PatchOp, model) for model in models]
+        return [parametrize(message, parameter) for message, parameter in parametrized]
 
     def match(self, request: ScimRequest) -> Target:  # type: ignore[override]  # where paths lead is known to an instance
         """Return what a request asks for; of a path that leads nowhere no method is said to be wrong.
