@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, Response, current_app, g, request
 from flask.sansio.blueprints import BlueprintSetupState
 from flask_limiter.util import get_remote_address
+from limits import RateLimitItem
+from limits import parse as parse_rate
 from scim2_models import SCIMException
 from scim2_server.errors import UnsupportedMediaTypeException
 from scim2_server.requests import ScimRequest
@@ -57,8 +59,8 @@ def operation_count() -> int:
 
 limiter.shared_limit(
     lambda: current_app.config["SCIM_RATE_LIMIT"],
-    scope="scim",
-    key_func=lambda: g.token_holder.token_id,
+    scope=bp.name,
+    key_func=lambda: g.token_holder.token_id,  # the same window as in has_place_in_limit
     cost=operation_count,
     exempt_when=lambda: usable_token_holder() is None,
 )(bp)
@@ -69,6 +71,19 @@ limiter.shared_limit(
     exempt_when=lambda: usable_token_holder() is not None,
     deduct_when=lambda response: response.status_code == 401,
 )(bp)
+
+
+@limiter.request_filter
+def has_place_in_limit() -> bool:
+    """Count a request under its token at once, and tell whether it had a place; then there is nothing else to judge.
+
+    All else goes the long way through the limits above: who has no token or no place left,
+    and everybody while Redis is away. Should it fail to answer just now, the limiter notices by this failure.
+    """
+    if request.blueprint != bp.name or usable_token_holder() is None or limiter.limiter.storage is not limiter.storage:
+        return False
+    limit: RateLimitItem = current_app.extensions["scim_rate_limit"]
+    return limiter.limiter.hit(limit, g.token_holder.token_id, bp.name, cost=operation_count())
 
 
 bp.after_request(note_answer)
@@ -87,6 +102,7 @@ def set_up(state: BlueprintSetupState) -> None:
     config = state.app.config
     bulk = bulk_capability(config["SCIM_BULK_MAX_OPERATIONS"], config["SCIM_BULK_MAX_PAYLOAD_SIZE"])
     secret = config["SECRET_KEY"]
+    state.app.extensions["scim_rate_limit"] = parse_rate(config["SCIM_RATE_LIMIT"])
     state.app.extensions["scim_service"] = DirectoryService(PROVIDER, secret=secret, bulk=bulk)
     state.app.extensions["scim_operation_service"] = OperationService(PROVIDER, secret=secret)
 
