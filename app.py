@@ -4,7 +4,8 @@ import sys
 from typing import Any
 
 import click
-from flask import Flask
+from flask import Flask, Request
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_wtf.csrf import CSRFProtect
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -27,11 +28,20 @@ from webhooks.secrets import SecretBox
 csrf = CSRFProtect()
 
 
+class CookieSessions(SecureCookieSessionInterface):
+    """Flask's sessions, without the cost of a signer for whoever brings no cookie: every program."""
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        """Return the session of a request, an empty one where there is no cookie to read."""
+        return super().open_session(app, request) if "HTTP_COOKIE" in request.environ else self.session_class()
+
+
 def create_app(settings: Settings | None = None) -> Flask:
     """Return the application, set up from the given settings or from the environment."""
     settings = settings or Settings.from_environment()
     app = Flask(__name__)
     app.config.from_mapping(flask_config(settings))
+    app.session_interface = CookieSessions()
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = (
         False  # IdPs add slashes; a redirect would lose their POST, so SCIM paths are mended in place

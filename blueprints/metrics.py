@@ -39,13 +39,8 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
 def init_app(app: Flask) -> None:
-    """Count every request."""
-    app.before_request(_begin)
+    """Count every request, from the moment that its log line counts from."""
     app.after_request(_count)
-
-
-def _begin() -> None:
-    g.counted_from = time.perf_counter()
 
 
 def _count(response: Response) -> Response:
@@ -53,7 +48,7 @@ def _count(response: Response) -> Response:
     method = request.method if request.method in METHODS else "other"
     idp = identity_provider(request.user_agent.string) if asked_by == "scim" else ""
     REQUESTS.labels(asked_by, idp, method, str(response.status_code)).inc()
-    seconds = time.perf_counter() - g.get("counted_from", time.perf_counter())
+    seconds = time.perf_counter() - g.get("began_at", time.perf_counter())
     REQUEST_SECONDS.labels(asked_by, method).observe(seconds)
     return response
 
