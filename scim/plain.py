@@ -7,7 +7,9 @@ left to the models: another spelling, nulls, numbers for texts, references,
 what no schema declares. ``tests/scim/test_plain_users.py`` compares both.
 """
 
+import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -21,10 +23,34 @@ Judge = Callable[[Any], Any]
 
 CORE, EXTENSION = str(User.__schema__), str(EnterpriseUser.__schema__)
 SCHEMAS = ([CORE], [CORE, EXTENSION])
+MANAGER = f"{EXTENSION}:manager"
+# The path to an attribute of the entries of a type, as in emails[type eq "work"].value.
+ENTRY = re.compile(r'(?P<name>\w+)\[type eq "(?P<type>[\w -]+)"\]\.(?P<inner>\w+)', re.ASCII)
+# What a PUT that leaves them out does not take away from a User.
+KEPT = ("externalId", "active")
+# Microsoft Entra ID writes flags as texts.
+FLAGS = {"True": True, "False": False, "true": True, "false": False}
 
 
 class NotPlain(Exception):
     """A value that the models have to judge."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A value that a PATCH gives to one attribute: of the resource, of an object in it, or of an entry of a list.
+
+    ``of_type`` is the ``type`` of the entry, and None where the attribute is in no list.
+    """
+
+    name: str
+    inner: str | None
+    value: Any
+    of_type: str | None = None
+
+
+# Where a path leads: the attribute, the one in it, and the judge of its values.
+Place = tuple[str, str | None, Judge]
 
 
 class PlainUsers:
@@ -35,18 +61,26 @@ class PlainUsers:
         attributes: list[Attribute] = model.to_schema().attributes or []
         extension = EnterpriseUser.to_schema().attributes or []
         judges = {attribute.name or "": _judge_of(attribute) for attribute in attributes}
-        self.single = {a.name: judges[a.name] for a in attributes if a.name and _is_single(a)}
-        for attribute in attributes:
-            if attribute.sub_attributes and not attribute.multi_valued:
-                inner = [a for a in attribute.sub_attributes if a.name and _is_single(a)]
-                self.single |= {f"{attribute.name}.{a.name}": _judge_of(a) for a in inner}
         self.judges: dict[str, Judge] = {
             "schemas": _schemas,
             "externalId": _text,
             **judges,
             EXTENSION: _object_of({a.name or "": _judge_of(a) for a in extension}),
         }
-        self.single["externalId"] = _text
+        self.places: dict[str, Place] = {"externalId": ("externalId", None, _text), MANAGER: _MANAGER}
+        self.places |= {a.name or "": (a.name or "", None, _judge_of(a)) for a in attributes if _is_single(a)}
+        for attribute in attributes:
+            if attribute.sub_attributes and not attribute.multi_valued:
+                self.places |= _places_in(attribute.name or "", ".", attribute.sub_attributes)
+        self.places |= _places_in(EXTENSION, ":", extension)
+        # By the path to one attribute of the entries of a type, without the type.
+        self.entries: dict[tuple[str, str], Judge] = {
+            (attribute.name or "", inner.name or ""): _judge_of(inner)
+            for attribute in attributes
+            if attribute.multi_valued and attribute.mutability != Mutability.read_only
+            for inner in attribute.sub_attributes or []
+            if _is_single(inner) and inner.name not in ("type", "primary")
+        }
 
     def document(self, payload: Document) -> Document | None:
         """Return a mended payload as it is stored, or None when the models have to judge it."""
@@ -61,30 +95,88 @@ class PlainUsers:
         document.pop("password", None)
         return document
 
-    def changes(self, operations: Sequence[Document]) -> Document | None:
-        """Return the values that the operations of a PATCH give to attributes of one value, by their paths.
+    def changes(self, operations: Sequence[Document]) -> list[Change] | None:
+        """Return what the operations of a PATCH give to attributes of one value, in their order.
 
         None when the models have to apply them.
         """
-        changes: Document = {}
+        changes: list[Change] = []
         try:
             for operation in operations:
                 path, value = operation.get("path"), operation["value"]
                 if operation["op"] == "remove":
                     return None
-                changes |= _judged(self.single, {path: value} if path else value)
+                given = {path: value} if path else value
+                changes += [self._change(name, item) for name, item in given.items()]
         except NotPlain:
             return None
         return changes
 
+    def _change(self, path: str, value: Any) -> Change:
+        if path in self.places:
+            name, inner, judge = self.places[path]
+            return Change(name, inner, judge(value))
+        found = ENTRY.fullmatch(path)
+        entry = self.entries.get((found["name"], found["inner"])) if found else None
+        if found is None or entry is None:
+            raise NotPlain
+        return Change(found["name"], found["inner"], entry(value), of_type=found["type"])
+
     @staticmethod
-    def changed(document: Document, changes: Document) -> Document:
-        """Return a stored document with changes."""
+    def changed(document: Document, changes: Sequence[Change]) -> Document:
+        """Return a stored document with changes.
+
+        :raises NotPlain: When what is stored is such that the models have to apply them.
+        """
         changed = dict(document)
-        for path, value in changes.items():
-            name, _, inner = path.partition(".")
-            changed[name] = {**changed.get(name, {}), inner: value} if inner else value
+        for change in changes:
+            if change.inner is None:
+                changed[change.name] = change.value
+            elif change.of_type is None:
+                if change.name == EXTENSION:
+                    changed = _with_extension(changed, change)
+                changed[change.name] = {**changed.get(change.name, {}), change.inner: change.value}
+            else:
+                changed[change.name] = _with_entry(changed.get(change.name, []), change.of_type, change)
         return changed
+
+
+def replaced_document(stored: Document, replacement: Document) -> Document:
+    """Return a replacement with what it keeps of the stored document that it replaces."""
+    return {**replacement, **{name: stored[name] for name in KEPT if name in stored and name not in replacement}}
+
+
+def _with_extension(document: Document, change: Change) -> Document:
+    """Return a User that has the extension, whatever is given in it.
+
+    :raises NotPlain: When more is known of the manager than the id.
+    """
+    known = document.get(EXTENSION)
+    if known is None:
+        schemas = document["schemas"]
+        return {**document, "schemas": schemas if EXTENSION in schemas else [*schemas, EXTENSION], EXTENSION: {}}
+    if isinstance(change.value, dict) and known.get(change.inner, {}).keys() - {"value"}:
+        raise NotPlain
+    return document
+
+
+def _with_entry(entries: list[Document], of_type: str, change: Change) -> list[Document]:
+    """Return the entries of a list with a value in the one of a type, which is made where it is missing.
+
+    :raises NotPlain: When there are several.
+    """
+    same = [position for position, entry in enumerate(entries) if entry.get("type", "").lower() == of_type.lower()]
+    if len(same) > 1:
+        raise NotPlain
+    given = {str(change.inner): change.value}
+    if not same:
+        return [*entries, {"type": of_type, **given}]
+    return [{**entry, **given} if position == same[0] else entry for position, entry in enumerate(entries)]
+
+
+def _places_in(name: str, separator: str, attributes: Sequence[Attribute]) -> dict[str, Place]:
+    """Return the places of an object's attributes of one value, by their paths."""
+    return {f"{name}{separator}{a.name}": (name, a.name, _judge_of(a)) for a in attributes if _is_single(a)}
 
 
 def _judged(judges: dict[str, Judge], values: Document) -> Document:
@@ -105,7 +197,24 @@ def _simple(type_: type) -> Judge:
     return judge
 
 
-_text, _flag = _simple(str), _simple(bool)
+_text = _simple(str)
+
+
+def _flag(value: Any) -> bool:
+    if type(value) is bool:
+        return value
+    if type(value) is not str or value not in FLAGS:
+        raise NotPlain
+    return FLAGS[value]
+
+
+def _manager(value: Any) -> Document:
+    if type(value) is not dict or value.keys() != {"value"} or type(value["value"]) is not str:
+        raise NotPlain
+    return value
+
+
+_MANAGER = (EXTENSION, "manager", _manager)
 
 
 def _schemas(value: Any) -> Any:

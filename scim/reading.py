@@ -119,6 +119,12 @@ def get_written_document(
     return replace(document, computed={"members": members[resource_id]})
 
 
+def with_groups(session: Session, directory: Directory, document: StoredDocument) -> StoredDocument:
+    """Return a User that was just written with its groups."""
+    groups = _groups(session, directory, [document.id])
+    return replace(document, computed={"groups": groups[document.id]}) if groups else document
+
+
 def load_documents(
     session: Session, directory: Directory, keys: Sequence[tuple[str, str]], *, computed: bool
 ) -> list[StoredDocument]:

@@ -1,7 +1,7 @@
 """The protocol as this service provider speaks it: scim2-server's, with what IdPs need on top."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, TypeVar, Union
 
@@ -38,10 +38,10 @@ from scim.documents import etag_of, render_list
 from scim.filters import parse_filter
 from scim.group_members import MemberOperations, take_members
 from scim.operations import check_number, read_operations
-from scim.plain import PlainUsers
+from scim.plain import Change, NotPlain, PlainUsers, replaced_document
 from scim.projection import projection_of, shows_computed
 from scim.provider import Group, User
-from scim.reading import get_document, get_written_document
+from scim.reading import get_document
 from scim.refusals import apply_patch, refusal_of
 from scim.storage import DirectoryStorage
 from scim.undeclared import UndeclaredOperation, apply_undeclared, split_operations
@@ -63,15 +63,19 @@ RESOURCE_OPERATIONS = {
 
 @dataclass(frozen=True)
 class PatchRequest:
-    """The operations of a PATCH: on declared attributes, if any, on what is kept beside them, on members of a group.
-
-    Where a PATCH of a User does nothing but give values to attributes, ``plain`` has those and the rest is empty.
-    """
+    """The operations of a PATCH: on declared attributes, if any, on what is kept beside them, on members of a group."""
 
     declared: "PatchOp[Any] | None"
     undeclared: list[UndeclaredOperation]
     members: MemberChange
-    plain: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class PlainPatch:
+    """A PATCH of a User that only gives values to attributes, and its operations, should models be needed."""
+
+    changes: list[Change]
+    operations: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -210,7 +214,9 @@ class DirectoryService(ScimService):
         except ValidationError as error:
             raise refusal_of(error) from error
 
-    def read_patch_payload(self, resource_type: ResourceType, resource_id: str, payload: Any) -> "PatchRequest":
+    def read_patch_payload(
+        self, resource_type: ResourceType, resource_id: str, payload: Any
+    ) -> "PatchRequest | PlainPatch":
         """Validate the decoded body of a PATCH of one resource."""
         model = self.get_model(resource_type)
         operations = read_operations(payload, resource_id)
@@ -218,14 +224,20 @@ class DirectoryService(ScimService):
         if issubclass(model, Group):
             operations = members.take(operations)
         check_number(operations)
-        plain = None if issubclass(model, Group) else self.plain.changes(operations)
-        if plain is not None:
-            return PatchRequest(None, [], MemberChange(), plain)
+        changes = None if issubclass(model, Group) else self.plain.changes(operations)
+        if changes is not None:
+            return PlainPatch(changes, operations)
+        return self.read_operations(model, operations, members.change())
+
+    def read_operations(
+        self, model: type[Resource[Any]], operations: list[dict[str, Any]], members: MemberChange
+    ) -> "PatchRequest":
+        """Validate the mended operations of a PATCH by the models."""
         declared, undeclared = split_operations(model, operations)
         message: Any = PatchOp.__class_getitem__(model)
         sent = {"schemas": [str(PatchOp.__schema__)], "Operations": declared}
         patch = self.validate(message, sent, Context.RESOURCE_PATCH_REQUEST) if declared else None
-        return PatchRequest(patch, undeclared, members.change())
+        return PatchRequest(patch, undeclared, members)
 
     def apply_whole_patch(
         self, current: Resource[Any], patch: "PatchRequest", conditions: Conditions
@@ -343,33 +355,39 @@ class DirectoryHandler(ScimHandler):
             target = self.service.route(request, Operation.patch)
             resource_type = self.service.resource_type_at(target.endpoint or "")
             resource_id = target.resource_id or ""
-            response_parameters = self.service.read_response_parameters(resource_type, request.query)
+            parameters = self.response_parameters(request, resource_type)
             patch = self.service.read_patch_payload(resource_type, resource_id, self.service.payload_of(request))
             with self.storage.operation():
                 self.apply_patch(resource_type, resource_id, patch, self.service.read_conditions(request))
-            return self.written_response(request, resource_type, resource_id, response_parameters)
+            return self.written_response(request, resource_type, resource_id, parameters)
 
     def apply_patch(
-        self, resource_type: ResourceType, resource_id: str, patch: PatchRequest, conditions: Conditions
+        self, resource_type: ResourceType, resource_id: str, patch: PatchRequest | PlainPatch, conditions: Conditions
     ) -> None:
         """Apply a PATCH to a stored resource, whose row is held meanwhile."""
-        if patch.plain is not None:
-            self.apply_plain_patch(resource_id, patch.plain, conditions)
-            return
+        if isinstance(patch, PlainPatch):
+            if self.apply_plain_patch(resource_id, patch.changes, conditions):
+                return
+            model = self.service.get_model(resource_type)
+            patch = self.service.read_operations(model, patch.operations, MemberChange())
         current = self.storage.get_to_write(resource_type, resource_id)
         version = current.meta.version if current.meta else None
         patched = self.service.apply_whole_patch(current, patch, conditions)
         if patched is not None:
             self.storage.store(resource_type, patched, expected_version=version)
 
-    def apply_plain_patch(self, user_id: str, changes: dict[str, Any], conditions: Conditions) -> None:
-        """Give values to attributes of a stored User."""
+    def apply_plain_patch(self, user_id: str, changes: Sequence[Change], conditions: Conditions) -> bool:
+        """Give values to attributes of a stored User; tell whether what is stored was plain enough for it."""
         held = self.storage.hold_anew(user_id)
         conditions.check(etag_of(held.row.version), "PATCH")
         document = load(held.row.document)
-        changed = self.service.plain.changed(document, changes)
+        try:
+            changed = self.service.plain.changed(document, changes)
+        except NotPlain:
+            return False
         if changed != document:
             self.storage.write(held, UserResource.of(changed))
+        return True
 
     def replace(self, request: ScimRequest) -> ScimResponse:
         """Replace a resource (RFC 7644 §3.5.1)."""
@@ -377,20 +395,36 @@ class DirectoryHandler(ScimHandler):
             target = self.service.route(request, Operation.replace)
             resource_type = self.service.resource_type_at(target.endpoint or "")
             resource_id = target.resource_id or ""
-            response_parameters = self.service.read_response_parameters(resource_type, request.query)
+            parameters = self.response_parameters(request, resource_type)
             with self.storage.operation():
-                current = self.storage.get_to_write(resource_type, resource_id)
-                version = current.meta.version if current.meta else None
-                replacement = self.service.read_payload(
-                    self.service.get_model(resource_type),
-                    self.service.payload_of(request),
-                    Context.RESOURCE_REPLACEMENT_REQUEST,
-                )
-                conditions = self.service.read_conditions(request)
-                replaced = self.service.apply_replacement(current, replacement, conditions)
-                if replaced is not None:
-                    self.storage.store(resource_type, replaced, expected_version=version)
-            return self.written_response(request, resource_type, resource_id, response_parameters)
+                self.apply_replacement(resource_type, resource_id, request)
+            return self.written_response(request, resource_type, resource_id, parameters)
+
+    def apply_replacement(self, resource_type: ResourceType, resource_id: str, request: ScimRequest) -> None:
+        """Apply a PUT to a stored resource, whose row is held meanwhile."""
+        if resource_type.name == "User":
+            self.storage.hold_anew(resource_id)
+        payload, conditions = self.service.payload_of(request), self.service.read_conditions(request)
+        plain = self.service.find_plain_user(resource_type, payload)
+        if plain is not None:
+            self.apply_plain_replacement(resource_id, plain, conditions)
+            return
+        current = self.storage.get_to_write(resource_type, resource_id)
+        version = current.meta.version if current.meta else None
+        model = self.service.get_model(resource_type)
+        replacement = self.service.read_payload(model, payload, Context.RESOURCE_REPLACEMENT_REQUEST)
+        replaced = self.service.apply_replacement(current, replacement, conditions)
+        if replaced is not None:
+            self.storage.store(resource_type, replaced, expected_version=version)
+
+    def apply_plain_replacement(self, user_id: str, replacement: UserResource, conditions: Conditions) -> None:
+        """Replace a stored User; what ``apply_replacement`` of the service keeps stays as it is."""
+        held = self.storage.hold(user_id)
+        conditions.check(etag_of(held.row.version), "PUT")
+        stored = load(held.row.document)
+        document = replaced_document(stored, replacement.document)
+        if document != stored:
+            self.storage.write(held, replace(UserResource.of(document), sent_groups=replacement.sent_groups))
 
     def delete_resource(self, resource_type: ResourceType, resource_id: str, conditions: Conditions) -> None:
         """Delete a stored resource once its conditions are met."""
@@ -404,17 +438,21 @@ class DirectoryHandler(ScimHandler):
         request: ScimRequest,
         resource_type: ResourceType,
         resource_id: str,
-        response_parameters: ResponseParameters[Any],
+        response_parameters: ResponseParameters[Any] | None,
     ) -> ScimResponse:
         """Return the answer to a PUT or PATCH: the resource as it is now; of a large group no members."""
-        if is_projected(request.query):
+        if response_parameters is not None:
             resource = self.storage.get(resource_type, resource_id, response_parameters=response_parameters)
             return self.service.replacement_response(request.base_url, resource, response_parameters)
-        document = get_written_document(
-            self.storage.session, self.storage.directory, resource_type.name or "", resource_id
-        )
+        document = self.storage.written_document(resource_type, resource_id)
         headers = {"ETag": document.etag, "Content-Location": f"{request.base_url}/{document.path()}"}
         return TextResponse(HTTPStatus.OK, document.render(request.base_url), headers)
+
+    def response_parameters(self, request: ScimRequest, resource_type: ResourceType) -> ResponseParameters[Any] | None:
+        """Return what a request says of the attributes of its answer; None when it wants all (RFC 7644 §3.9)."""
+        if not is_projected(request.query):
+            return None
+        return self.service.read_response_parameters(resource_type, request.query)
 
 
 def _member(payload: dict[str, Any], name: str) -> Any:

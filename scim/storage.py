@@ -39,7 +39,7 @@ from models import DirectoryUser
 from scim.documents import StoredDocument, version_of
 from scim.group_members import read_members
 from scim.projection import projection_of, shows_computed
-from scim.reading import get_document, get_written_document
+from scim.reading import get_document, get_written_document, with_groups
 from scim.searching import Search
 from scim.sorting import Position
 
@@ -189,9 +189,16 @@ class DirectoryStorage(ScimStorage):
                 group, members = _group_resource(resource), _members(resource)
                 change_group(self.session, self.directory, resource_id, group, members, expected_version=version)
 
+    def written_document(self, resource_type: ResourceType, resource_id: str) -> StoredDocument:
+        """Return what was written as it is stored now: a user that is held is not read again."""
+        held = self.held
+        if _name(resource_type) == "User" and held is not None and held.row.user_id == resource_id:
+            return with_groups(self.session, self.directory, document_of(held.row))
+        return get_written_document(self.session, self.directory, _name(resource_type), resource_id)
+
     def _written(self, resource_type: ResourceType, resource_id: str) -> Resource[Any]:
         """Return what was written as it is stored; of a large group no members."""
-        return self.model_of(get_written_document(self.session, self.directory, _name(resource_type), resource_id))
+        return self.model_of(self.written_document(resource_type, resource_id))
 
     def delete(self, resource_type: ResourceType, resource_id: str, *, expected_version: str | None = None) -> None:
         """Delete a resource for the IdP; the lifecycle follows."""

@@ -6,13 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scim2_models import Context, SCIMException
+from scim2_server.conditions import Conditions
 
+from directory.group_membership import MemberChange
 from directory.resources import Document, dump, is_stored
 from scim.bodies import mend_resource
-from scim.plain import CORE, EXTENSION, PlainUsers
+from scim.plain import CORE, EXTENSION, NotPlain, PlainUsers, replaced_document
 from scim.provider import make_provider
 from scim.refusals import apply_patch
-from scim.service import DirectoryService
+from scim.service import DirectoryService, PlainPatch
 from scim.storage import USER_LEFT_OUT, _document
 
 PROVIDER = make_provider()
@@ -78,68 +80,132 @@ def test_a_plain_user_is_what_the_models_make_of_it(payload: Document) -> None:
 
 stored = st.fixed_dictionaries(
     {"schemas": st.just([CORE]), "userName": st.just("nadia")},
-    optional={"displayName": texts, "active": flags, "name": name, "emails": lists(entry), "badge": texts},
+    optional={
+        "externalId": st.just("00u1"),
+        "displayName": texts,
+        "active": flags,
+        "name": name,
+        **dict.fromkeys(["emails", "phoneNumbers"], lists(entry)),
+        "addresses": lists(address),
+        "badge": texts,
+    },
 )
-paths = [
-    "active",
-    "displayName",
-    "userName",
-    "name.givenName",
-    "externalId",
-    "title",
-    "name",
-    "password",
-    "emails",
-    "badge",
-]
-operations = st.lists(
-    st.one_of(
-        st.fixed_dictionaries(
-            {
-                "op": st.sampled_from(["add", "replace", "Replace", "replace", "remove"]),
-                "path": st.sampled_from([*paths[:6], *paths[:6], *paths, "Title", "x", f"{EXTENSION}:division"]),
-                "value": st.one_of(texts, texts, flags, odd),
-            }
-        ),
-        st.fixed_dictionaries(
-            {
-                "op": st.sampled_from(["add", "replace"]),
-                "value": objects(
-                    active=st.one_of(flags, flags, flags, odd),
-                    **dict.fromkeys(["displayName", "title", "name.familyName", "Title", "x"], texts),
-                ),
-            }
-        ),
+extended = st.builds(
+    lambda document, extension: {**document, "schemas": [CORE, EXTENSION], EXTENSION: extension},
+    stored,
+    objects(department=texts, employeeNumber=texts, manager=objects(value=texts), costCenter=texts),
+)
+# What is given, and the values that it takes.
+places: dict[str, st.SearchStrategy[Any]] = {
+    **dict.fromkeys(["displayName", "userName", "title", "externalId", "locale"], texts),
+    **dict.fromkeys(["name.givenName", "name.familyName", "name.formatted"], texts),
+    "active": st.one_of(flags, st.sampled_from(["True", "False"])),
+    f"{EXTENSION}:department": texts,
+    f"{EXTENSION}:employeeNumber": texts,
+    f"{EXTENSION}:manager": st.one_of(texts, objects(value=texts)),
+    'emails[type eq "work"].value': texts,
+    'emails[type eq "Home"].display': texts,
+    'phoneNumbers[type eq "work"].value': texts,
+    'addresses[type eq "work"].country': texts,
+}
+strange = ["name", "password", "emails", "badge", "Title", "x", "emails.value", 'emails[type eq "work"]', "nickName"]
+ops = st.sampled_from(["add", "replace", "Replace", "Add", "replace"])
+given_at_path = st.sampled_from(sorted(places)).flatmap(
+    lambda path: st.fixed_dictionaries({"op": ops, "path": st.just(path), "value": places[path]})
+)
+given_without_path = st.fixed_dictionaries(
+    {"op": ops, "value": st.fixed_dictionaries({}, optional={path: places[path] for path in places if "[" not in path})}
+)
+anything = st.one_of(
+    st.fixed_dictionaries(
+        {
+            "op": st.one_of(ops, st.just("remove")),
+            "path": st.sampled_from([*places, *strange]),
+            "value": st.one_of(texts, odd),
+        }
     ),
-    max_size=3,
+    st.fixed_dictionaries(
+        {"op": ops, "value": objects(active=odd, **dict.fromkeys(["title", "name.familyName", "Title", "x"], texts))}
+    ),
 )
-
-
-@DETERMINISTIC
-@given(stored, operations)
-def test_a_plain_patch_does_what_the_models_do(document: Document, sent: list[Document]) -> None:
-    try:
-        request = SERVICE.read_patch_payload(USER_TYPE, "user_1", {"Operations": sent})
-    except SCIMException:
-        return
-    if request.plain is None:
-        return
-    changed = PLAIN.changed(document, request.plain)
-    with pytest.MonkeyPatch.context() as without:
-        without.setattr(PlainUsers, "changes", lambda *_: None)
-        whole = SERVICE.read_patch_payload(USER_TYPE, "user_1", {"Operations": sent})
-    resource = MODEL.model_validate({**document, "id": "user_1"}, scim_policy=PROVIDER.policy)
-    with PROVIDER:
-        if whole.declared is not None:
-            apply_patch(whole.declared, resource)
-        assert is_stored(changed, dump(_document(resource, USER_LEFT_OUT)))
-
-
+operations = st.lists(st.one_of(given_at_path, given_at_path, given_without_path, anything), min_size=1, max_size=3)
 USER_TYPE = next(type_ for type_ in PROVIDER.resource_types if type_.name == "User")
 
 
+def patched_by_models(document: Document, sent: list[Document]) -> Document:
+    resource = MODEL.model_validate({**document, "id": "user_1"}, scim_policy=PROVIDER.policy)
+    with PROVIDER:
+        whole = SERVICE.read_operations(MODEL, sent, MemberChange())
+        if whole.declared is not None:
+            apply_patch(whole.declared, resource)
+        return _document(resource, USER_LEFT_OUT)
+
+
+@DETERMINISTIC
+@given(st.one_of(stored, extended), operations)
+def test_a_plain_patch_does_what_the_models_do(document: Document, sent: list[Document]) -> None:
+    try:
+        request = SERVICE.read_patch_payload(USER_TYPE, "user_1", {"Operations": sent})
+        if not isinstance(request, PlainPatch):
+            return
+        changed = PLAIN.changed(document, request.changes)
+    except (SCIMException, NotPlain):
+        return
+    assert is_stored(changed, dump(patched_by_models(document, request.operations)))
+
+
+@DETERMINISTIC
+@given(st.one_of(stored, extended), ordinary)
+def test_a_plain_replacement_is_what_the_models_make_of_it(document: Document, payload: Document) -> None:
+    replacement = SERVICE.find_plain_user(USER_TYPE, payload)
+    if replacement is None:
+        return
+    meta = {"resourceType": "User", "version": 'W/"1"'}
+    current = MODEL.model_validate({**document, "id": "user_1", "meta": meta}, scim_policy=PROVIDER.policy)
+    with PROVIDER:
+        resource = SERVICE.read_payload(MODEL, payload, Context.RESOURCE_REPLACEMENT_REQUEST)
+        replaced = SERVICE.apply_replacement(current, resource, Conditions())
+        made = _document(resource if replaced is not None else current, USER_LEFT_OUT)
+    assert is_stored(replaced_document(document, replacement.document), dump(made))
+
+
+OKTA = [{"op": "replace", "value": {"active": False}}]
+ENTRA = [
+    {"op": "Replace", "path": "displayName", "value": "Li W. Wei"},
+    {"op": "Add", "path": "name.givenName", "value": "Li"},
+    {"op": "Replace", "path": 'emails[type eq "work"].value', "value": "lw@acme.example"},
+    {"op": "Add", "path": f"{EXTENSION}:manager", "value": "user_2"},
+    {"op": "Replace", "path": "active", "value": "False"},
+]
+ENTRA_WITH_FLAG = [
+    {
+        "op": "replace",
+        "value": {"displayName": "Li W. Wei", "name.givenName": "Li", "active": False, f"{EXTENSION}:department": "F"},
+    },
+    {"op": "replace", "path": 'emails[type eq "work"].value', "value": "lw@acme.example"},
+]
+LI = {
+    "schemas": [CORE, EXTENSION],
+    "userName": "li",
+    "name": {"familyName": "Wei"},
+    "emails": [{"type": "work", "value": "li@acme.example", "primary": True}],
+    "active": True,
+    EXTENSION: {"department": "Finance"},
+}
+
+
+@pytest.mark.parametrize("sent", [OKTA, ENTRA, ENTRA_WITH_FLAG], ids=["Okta", "Entra", "Entra with its flag"])
+def test_the_changes_that_identity_providers_send_are_plain(sent: list[Document]) -> None:
+    """Should they need models, each would cost twice as much."""
+    request = SERVICE.read_patch_payload(USER_TYPE, "user_1", {"Operations": sent})
+    assert isinstance(request, PlainPatch)
+    changed = PLAIN.changed(LI, request.changes)
+    assert changed["active"] is False
+    assert is_stored(changed, dump(patched_by_models(LI, request.operations)))
+
+
 def test_what_identity_providers_send_is_plain() -> None:
-    """Okta's body of a new user, and its deactivation: should they need models, each would cost twice as much."""
+    """Okta's body of a new user: should it need models, it would cost twice as much."""
     body = {
         "schemas": [CORE],
         "userName": "nadia@acme.example",
@@ -154,7 +220,3 @@ def test_what_identity_providers_send_is_plain() -> None:
     }
     document = PLAIN.document(mend_resource(body, CORE))
     assert document == {name: value for name, value in body.items() if name not in ("groups", "password")}
-    request = SERVICE.read_patch_payload(
-        USER_TYPE, "user_1", {"Operations": [{"op": "replace", "value": {"active": False}}]}
-    )
-    assert request.plain == {"active": False}
