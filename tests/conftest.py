@@ -24,6 +24,7 @@ from flask_migrate import upgrade
 from redis import Redis
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
+from werkzeug.routing import Rule
 
 from app import create_app
 from config import Settings
@@ -66,6 +67,26 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if missing:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
         config.get_terminal_writer().line(f"\nNo test has seen these documented answers: {missing}", red=True)
+
+
+# -- Speed ------------------------------------------------------------------------
+
+
+def compile_each_address_once() -> None:
+    """Have Werkzeug keep what it compiles of an address: anew for each application, that costs more than most tests."""
+    compile_builder = Rule._compile_builder
+    compiled: dict[tuple[Any, ...], Any] = {}
+
+    def kept(rule: Rule, append_unknown: bool = True) -> Any:
+        key = (rule.rule, append_unknown, rule.subdomain, rule.host, repr(rule.defaults), rule.merge_slashes)
+        if key not in compiled:
+            compiled[key] = compile_builder(rule, append_unknown)
+        return compiled[key]
+
+    Rule._compile_builder = kept
+
+
+compile_each_address_once()
 
 
 # -- Real servers ---------------------------------------------------------------
