@@ -11,7 +11,9 @@ it ends, holds neither any more.
 
 import fcntl
 import os
+import stat
 from collections import deque
+from pathlib import Path
 from threading import Lock
 
 
@@ -56,7 +58,14 @@ class Turns:
         self._files = None
 
     def _open(self, suffix: str) -> int:
-        return os.open(f"{self._database}-{suffix}", os.O_RDWR | os.O_CREAT, 0o600)
+        """Open a file for all who may write the database, as SQLite does with its own: root may come first."""
+        descriptor = os.open(f"{self._database}-{suffix}", os.O_RDWR | os.O_CREAT, 0o600)
+        database, mine = Path(self._database).stat(), os.fstat(descriptor)
+        if mine.st_uid == os.geteuid() and (mine.st_uid, mine.st_mode) != (database.st_uid, database.st_mode):
+            os.fchmod(descriptor, stat.S_IMODE(database.st_mode))
+            if mine.st_uid == 0:
+                os.fchown(descriptor, database.st_uid, database.st_gid)
+        return descriptor
 
     def _take_of_process(self, seconds: float) -> bool:
         with self._mutex:

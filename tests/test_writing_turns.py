@@ -148,6 +148,22 @@ def test_a_writer_that_fails_gives_its_turn_back(path: str) -> None:
         assert waiting.result(60) == 7
 
 
+def test_whoever_may_write_the_database_may_take_turns_even_where_root_came_first(path: str) -> None:
+    """The command line is often used as root, beside a server that is not."""
+    Path(path).chmod(0o660)
+    if os.geteuid() == 0:
+        os.chown(path, 10_001, 10_002)
+    turns = Turns(path)
+    assert turns.take(60)
+    turns.give_back()
+    turns.close()
+
+    wanted = Path(path).stat()
+    for suffix in ("next", "turn"):
+        found = Path(f"{path}-{suffix}").stat()
+        assert (found.st_mode, found.st_uid, found.st_gid) == (wanted.st_mode, wanted.st_uid, wanted.st_gid)
+
+
 def test_readers_wait_for_no_turn(path: str) -> None:
     engine = never_waiting(path)
     with engine.begin() as writer:
