@@ -23,7 +23,7 @@ def hold(
     group_ids: Collection[str],
     addresses: Collection[str],
 ) -> None:
-    """Lock the directory users, groups and people of these ids, as far as the directory has them, until the commit.
+    """Lock the groups, directory users and people of these ids, as far as the directory has them, until the commit.
 
     Transactions of many writes to one directory follow each other: what they
     create cannot be locked beforehand, and two that create the same in
@@ -39,13 +39,13 @@ def hold(
     keys = sorted({_number_of(fold(address)) for address in addresses})[:BATCH]  # it has memory for some thousands
     session.execute(ADDRESS_LOCKS, {"keys": keys})
     users, groups = _batches(user_ids), _batches(group_ids)
-    for batch in users:
-        session.execute(_users(directory, batch).with_for_update(key_share=True))
-    for batch in groups:
+    for batch in groups:  # before the users, as a write of one group does
         found = select(DirectoryGroup.id).where(
             DirectoryGroup.organization_id == directory.organization_id, DirectoryGroup.id.in_(batch)
         )
         session.execute(found.order_by(DirectoryGroup.id).with_for_update(key_share=True))
+    for batch in users:
+        session.execute(_users(directory, batch).with_for_update(key_share=True))
     for batch in users:
         people = select(User.id).where(User.id.in_(_users(directory, batch))).order_by(User.id)
         session.execute(people.with_for_update(key_share=True))

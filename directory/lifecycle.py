@@ -53,13 +53,13 @@ ADDED_EMAILS = insert(DirectoryUserEmail)
 FORGOTTEN_EMAILS = delete(DirectoryUserEmail).where(
     DirectoryUserEmail.organization_id == bindparam("organization"), DirectoryUserEmail.user_id == bindparam("user")
 )
-# Whether there may be a tombstone that a creation brings back, and whether somebody has the address already.
+# Whether there may be a tombstone that a creation brings back, and who has the address already.
 MET_BEFORE = select(
     or_(
         exists().where(*TOMBSTONES, DirectoryUser.user_name_key == bindparam("user_name")),
         exists().where(*TOMBSTONES, DirectoryUser.external_id == bindparam("external_id")),
     ),
-    exists().where(User.email_key == bindparam("email")),
+    select(User.id).where(User.email_key == bindparam("email")).scalar_subquery(),
 )
 HELD_USER = (
     select(DirectoryUser, User)
@@ -118,14 +118,18 @@ def _find_stored(
         "external_id": resource.external_id,
         "email": email_key,
     }
-    left_before, has_address = session.connection().execute(MET_BEFORE, known).one()
+    left_before, user_id = session.connection().execute(MET_BEFORE, known).one()
     row = _find_tombstone(session, directory, resource) if left_before else None
     if row is not None:
         user = lock_user(session, row.user_id)
         if not _is_somebody_elses(directory, user, email_key):
             return row, user
-    person = find_person(session, email_key) if has_address else None
-    return (None if person is None else _find_row_of(session, directory, person, resource)), person
+    if user_id is None:
+        return None, None
+    row = _find_row_of(session, directory, user_id, resource)  # held before the person, as every write does
+    person = find_person(session, email_key)
+    # Somebody else has the address since a moment ago: who is added without it is refused, and tried again.
+    return (row, person) if person is not None and person.id == user_id else (None, None)
 
 
 def _find_tombstone(session: Session, directory: Directory, resource: UserResource) -> DirectoryUser | None:
@@ -154,12 +158,12 @@ def _is_somebody_elses(directory: Directory, user: User, email_key: str | None) 
     return elsewhere and user.email_key != email_key
 
 
-def _find_row_of(session: Session, directory: Directory, user: User, resource: UserResource) -> DirectoryUser | None:
+def _find_row_of(session: Session, directory: Directory, user_id: str, resource: UserResource) -> DirectoryUser | None:
     """Return the tombstone of a person who is known by an address, or None.
 
     :raises Conflict: When the person is in the directory.
     """
-    row = session.get(DirectoryUser, (directory.organization_id, user.id), with_for_update={"key_share": True})
+    row = session.get(DirectoryUser, (directory.organization_id, user_id), with_for_update={"key_share": True})
     if row is not None and row.deleted_at is None:
         same_name = row.user_name_key == resource.user_name_key
         raise Conflict(

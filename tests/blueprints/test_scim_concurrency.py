@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import Connection, text
 
+from database import db
 from tests import okta
-from tests.conftest import Tenant
+from tests.bulk import bulk, change, set_title
+from tests.conftest import Tenant, wait_until
 from tests.events import events_of
 
 ROLE_BY_GROUP = '{{ value | downcase | replace: "admins", "org:admin" | default: "org:member" }}.organization_role'
@@ -204,3 +207,34 @@ def test_a_role_is_gone_whatever_is_written_while_the_group_is_left(acme: Tenant
         assert at_once(calls) == [200, 200]
         memberships = acme.api("GET", f"/organizations/{acme.organization_id}/memberships").json["data"]
         assert next(m["role"] for m in memberships if m["user"]["id"] == user_id) == "org:member"
+
+
+GROUPS, ROWS, PEOPLE = "directory_groups", "directory_users", "users"
+
+
+@pytest.mark.parametrize("kind", ["create", "bulk"])
+def test_whoever_waits_for_a_row_holds_none_that_comes_after_it(app: Flask, acme: Tenant, kind: str) -> None:
+    """Groups come first, then the directory's users, then the people; else two writes would wait for each other."""
+    user_id = create(acme)
+    group_id = acme.scim("POST", "/Groups", okta.group("Team")).json["id"]
+    rename = {"op": "replace", "value": {"displayName": "Squad"}}
+    operations = (set_title(user_id), change(f"/Groups/{group_id}", rename))
+    first, ids = (ROWS, (user_id, user_id)) if kind == "create" else (GROUPS, (group_id, user_id))
+    asked = (acme, "POST", "/Users", okta.user()) if kind == "create" else (acme, "POST", "/Bulk", bulk(*operations))
+    with app.app_context(), ThreadPoolExecutor(1) as pool:
+        if db.engine.dialect.name == "sqlite":
+            pytest.skip("SQLite has one writer at a time")
+        with db.engine.begin() as held, db.engine.connect() as watching:
+            hold_rows(held, first, "id" if first == GROUPS else "user_id", ids[0])
+            answer = pool.submit(call(*asked))
+            wait_until(lambda: watching.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")))
+            held.execute(text("SET LOCAL lock_timeout = 500"))
+            if first == GROUPS:
+                hold_rows(held, ROWS, "user_id", ids[1])
+            hold_rows(held, PEOPLE, "id", ids[1])
+        assert answer.result().status_code == (409 if kind == "create" else 200)
+
+
+def hold_rows(connection: Connection, table: str, column: str, value: str) -> None:
+    query = f"SELECT 1 FROM {table} WHERE {column} = :value FOR NO KEY UPDATE"
+    assert connection.execute(text(query), {"value": value}).scalar() == 1
