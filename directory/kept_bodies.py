@@ -90,9 +90,10 @@ def _masked(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     masked = {name: MASK if _is_secret(name) else _masked(item) for name, item in value.items()}
-    path = next((item for name, item in value.items() if name.lower() == "path"), None)
-    if isinstance(path, str) and _is_secret(path):  # the operation of a PATCH
-        masked = {name: MASK if name.lower() == "value" else item for name, item in masked.items()}
+    path = str(next((item for name, item in value.items() if name.lower() == "path"), ""))  # it may be no text
+    if _is_secret(path):  # the operation of a PATCH, whose filter may compare with the secret
+        hidden = ("value", "path") if '"' in path else ("value",)
+        masked = {name: MASK if name.lower() in hidden else item for name, item in masked.items()}
     return masked
 
 

@@ -63,3 +63,14 @@ def test_a_secret_at_the_end_of_a_very_long_body_is_cut_away() -> None:
 def test_what_no_database_can_hold_is_replaced() -> None:
     assert kept_body(b"a\0b\xff") == "a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}"
     kept_body(rb'{"password": "x", "nickName": "\ud800"}').encode()
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        {"op": "replace", "path": ["password"], "value": "hunter2"},
+        {"op": "replace", "path": 'name[password eq "hunter2"]', "value": 1},
+    ],
+)
+def test_a_path_that_is_none_hides_its_secret_as_well(operation: dict[str, object]) -> None:
+    assert "hunter2" not in (kept_body(json.dumps({"Operations": [operation]}).encode()) or "")
