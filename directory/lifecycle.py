@@ -29,7 +29,7 @@ from directory.memberships import (
 from directory.profiles import Changes, new_profile, write_profile
 from directory.resources import EmailKey, UserResource, dump, email_keys, fold_document, is_stored, load
 from directory.roles import AskedRoles, decide_role, store_role
-from directory.rows import add_row, write_row
+from directory.rows import LOADED, NAMES, add_row, plain_row, write_row
 from errors import Conflict, NotFound, VersionMismatch
 from folding import fold
 from models import DirectoryUser, DirectoryUserEmail, User
@@ -62,15 +62,14 @@ MET_BEFORE = select(
     select(User.id).where(User.email_key == bindparam("email")).scalar_subquery(),
 )
 HELD_USER = (
-    select(DirectoryUser, User)
-    .join(User, User.id == DirectoryUser.user_id)
+    select(*LOADED[DirectoryUser], *LOADED[User])
+    .join_from(DirectoryUser, User, User.id == DirectoryUser.user_id)
     .where(
         DirectoryUser.organization_id == bindparam("organization"),
         DirectoryUser.user_id == bindparam("user"),
         DirectoryUser.deleted_at.is_(None),
     )
     .with_for_update(key_share=True)
-    .execution_options(populate_existing=True)
 )
 
 
@@ -272,10 +271,15 @@ def hold_directory_user(session: Session, directory: Directory, user_id: str) ->
     :raises NotFound: When the directory has no such user, or only a tombstone.
     """
     named = {"organization": directory.organization_id, "user": user_id}
-    found = session.execute(HELD_USER, named).one_or_none()
+    session.flush()  # statements on the connection do not see to that themselves
+    found = session.connection().execute(HELD_USER, named).one_or_none()
     if found is None:
         raise NotFound("No such user in this directory.")
-    return HeldUser(*found)
+    names = NAMES[DirectoryUser]
+    return HeldUser(
+        plain_row(DirectoryUser, dict(zip(names, found, strict=False))),
+        plain_row(User, dict(zip(NAMES[User], found[len(names) :], strict=True))),
+    )
 
 
 def _check_version(row: DirectoryUser, expected: int | None) -> None:

@@ -4,9 +4,10 @@ The ORM's unit of work finds out by itself what is to be written, and in which
 order. Where that is known, finding it out costs more than the writing.
 """
 
+from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import Table, bindparam, insert, update
+from sqlalchemy import ColumnElement, Table, bindparam, insert, inspect, update
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import set_committed_value
 
@@ -25,10 +26,29 @@ UPDATE = {
 }
 
 
+# The columns that are read with a row; a folded document is compared in the database and never read back.
+LOADED: dict[type[Base], list[ColumnElement[Any]]] = {
+    model: [attribute.columns[0] for attribute in inspect(model).column_attrs if not attribute.deferred]
+    for model in WRITTEN
+}
+NAMES = {model: [str(column.key) for column in LOADED[model]] for model in WRITTEN}
+NOTHING = {model: dict.fromkeys(column.key for column in cast(Table, model.__table__).columns) for model in WRITTEN}
+
+
+def plain_row(model: type[RowT], values: Mapping[str, Any]) -> RowT:
+    """Return a row of which the session knows nothing: its columns are read by their names, and nothing else of it.
+
+    It is no object of the ORM, which would take longer to make than to read from the database.
+    """
+    row = model.__new__(model)
+    row.__dict__.update(values)
+    return row
+
+
 def add_row(session: Session, model: type[RowT], **values: Any) -> RowT:
     """Insert a row and return it, without the session keeping it."""
     session.connection().execute(INSERT[model], values)
-    return model(**values)
+    return plain_row(model, {**NOTHING[model], **values})
 
 
 def write_row(session: Session, row: Base, **values: Any) -> None:
@@ -39,5 +59,8 @@ def write_row(session: Session, row: Base, **values: Any) -> None:
         return
     this = {f"this_{name}": known[name] for name in KEYS[type(row)]}
     session.connection().execute(UPDATE[type(row)], {**this, **changed})
+    if inspect(row, raiseerr=False) is None:
+        known.update(changed)
+        return
     for name, value in changed.items():
         set_committed_value(row, name, value)
