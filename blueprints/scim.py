@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, current_app, g, request
@@ -24,11 +23,10 @@ from blueprints.auth import note_token_use, require_directory_on, require_token_
 from blueprints.bodies import request_body
 from blueprints.errors import is_deadlock, scim_answer
 from blueprints.limits import limiter
-from blueprints.scim_activity import DISCOVERY, log_operation, log_write, note_answer
+from blueprints.scim_activity import DISCOVERY, log_operations, log_write, note_answer
 from database import db
 from directory.directories import Directory
 from errors import Conflict, DomainError
-from ids import new_id
 from organizations.scim_tokens import TokenHolder
 from scim.bulk import BulkRequest, BulkRun, OperationService, bulk_answer, read_bulk, summary
 from scim.provider import bulk_capability, make_provider
@@ -205,9 +203,7 @@ def run_bulk(session: Session, directory: Directory, base_url: str) -> ScimRespo
     results = BulkRun(current_app.extensions["scim_operation_service"], session, directory, base_url).run(bulk)
     g.scim_body = None  # what was sent stands beside each operation
     log_write(session, directory, 200, None, summary(results, len(bulk.operations)))
-    for result in results:
-        one = replace(directory, warnings=result.warnings, effects=result.effects)
-        log_operation(session, one, result, new_id("req"))
+    log_operations(session, directory, results)
     return bulk_answer(results)
 
 

@@ -4,6 +4,8 @@ import json
 import logging
 import re
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from flask import Response, current_app, g, request
@@ -13,9 +15,10 @@ from sqlalchemy.orm import Session
 
 from blueprints.errors import trace_id
 from database import db
-from directory.activity import Call, Outcome, record_activity
+from directory.activity import Call, Outcome, activity_entry, record_activity, record_entries
 from directory.directories import Directory
 from directory.kept_bodies import PARSED_BYTES, kept_query
+from ids import new_id
 from organizations.scim_tokens import TokenHolder
 from organizations.token_recognition import recognise_token
 from scim.bulk import OperationResult
@@ -54,11 +57,16 @@ def log_write(session: Session, directory: Directory, status: int, text: str | N
     record_activity(session, directory, this_call(), outcome, keep_bodies=keeps_bodies())
 
 
-def log_operation(session: Session, directory: Directory, result: OperationResult, id_: str) -> None:
-    """Write one operation of a Bulk request into the log, as if it had come alone."""
+def log_operations(session: Session, directory: Directory, results: Sequence[OperationResult]) -> None:
+    """Write the operations of a Bulk request into the log, each as if it had come alone."""
+    record_entries(session, [_entry_of(directory, result) for result in results])
+
+
+def _entry_of(directory: Directory, result: OperationResult) -> dict[str, Any]:
+    directory = replace(directory, warnings=result.warnings, effects=result.effects)
     path = f"/scim/v2{result.path}"
     body = None if result.data is None else json.dumps(result.data).encode()
-    call = Call(id_, result.method or "", path, body, request.user_agent.string or None, parent_id=trace_id())
+    call = Call(new_id("req"), result.method or "", path, body, request.user_agent.string or None, parent_id=trace_id())
     error: dict[str, Any] = {} if result.error is None else result.error.model_dump()
     outcome = Outcome(
         result.status,
@@ -66,7 +74,7 @@ def log_operation(session: Session, directory: Directory, result: OperationResul
         error.get("detail"),
         reason_of(path, result.status, error) if error else None,
     )
-    record_activity(session, directory, call, outcome, keep_bodies=keeps_bodies())
+    return activity_entry(directory, call, outcome, keep_bodies=keeps_bodies())
 
 
 def note_answer(response: Response) -> Response:

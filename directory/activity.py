@@ -113,33 +113,41 @@ def record_activity(
     session: Session, directory: Directory, call: Call, outcome: Outcome, *, keep_bodies: bool = True
 ) -> None:
     """Write one request of an IdP into the log of its directory."""
+    record_entries(session, [activity_entry(directory, call, outcome, keep_bodies=keep_bodies)])
+
+
+def record_entries(session: Session, entries: Sequence[dict[str, Any]]) -> None:
+    """Write entries that ``activity_entry`` made into the log, in one statement."""
+    if entries:
+        session.connection().execute(INSERT, entries if len(entries) > 1 else entries[0])
+
+
+def activity_entry(directory: Directory, call: Call, outcome: Outcome, *, keep_bodies: bool = True) -> dict[str, Any]:
+    """Return one request of an IdP as it is written into the log of its directory."""
     target_type, target_id, target_label = target_of(directory, call.path)
     effects = directory.effects if outcome.status < 400 else []
-    session.connection().execute(
-        INSERT,
-        {
-            "id": call.id,
-            "organization_id": directory.organization_id,
-            "token_id": directory.token_id,
-            "parent_id": call.parent_id,
-            "method": call.method[:8],
-            "path": _storable(call.path, DETAIL_LENGTH),
-            "status": outcome.status,
-            "action": action_of(call, outcome, effects),
-            "target_type": target_type,
-            "target_id": target_id,
-            "target_label": _storable(target_label, LABEL_LENGTH),
-            "effects": effects,
-            "reason": outcome.reason,
-            "detail": _storable(outcome.detail, DETAIL_LENGTH),
-            "warnings": list(dict.fromkeys(directory.warnings))[:WARNINGS],
-            "user_agent": _storable(call.user_agent, LABEL_LENGTH),
-            "duration_ms": outcome.duration_ms,
-            "request_body": kept_body(call.body) if keep_bodies else None,
-            "answer_body": kept_body(outcome.answer) if keep_bodies else None,
-            "occurred_at": now_ms(),
-        },
-    )
+    return {
+        "id": call.id,
+        "organization_id": directory.organization_id,
+        "token_id": directory.token_id,
+        "parent_id": call.parent_id,
+        "method": call.method[:8],
+        "path": _storable(call.path, DETAIL_LENGTH),
+        "status": outcome.status,
+        "action": action_of(call, outcome, effects),
+        "target_type": target_type,
+        "target_id": target_id,
+        "target_label": _storable(target_label, LABEL_LENGTH),
+        "effects": effects,
+        "reason": outcome.reason,
+        "detail": _storable(outcome.detail, DETAIL_LENGTH),
+        "warnings": list(dict.fromkeys(directory.warnings))[:WARNINGS],
+        "user_agent": _storable(call.user_agent, LABEL_LENGTH),
+        "duration_ms": outcome.duration_ms,
+        "request_body": kept_body(call.body) if keep_bodies else None,
+        "answer_body": kept_body(outcome.answer) if keep_bodies else None,
+        "occurred_at": now_ms(),
+    }
 
 
 def _storable(text: str | None, length: int) -> str | None:

@@ -32,6 +32,7 @@ from directory.directories import Directory
 from directory.holding import hold
 from directory.mappings import load_rules
 from errors import DomainError
+from scim.documents import StoredDocument
 from scim.provider import User
 from scim.service import DirectoryHandler, DirectoryService
 from scim.storage import DirectoryStorage, translated_errors
@@ -47,6 +48,8 @@ ATTEMPTS = 3
 USER_ID = re.compile(r"\buser_[0-9A-Z]{26}\b")
 ADDRESS = re.compile(r'"([^"\s@]+@[^"\s@]+)"')
 GROUP_ID = re.compile(r"\bgrp_[0-9A-Z]{26}\b")
+# What every reference to something that another operation creates begins with (RFC 7644 §3.7.2).
+REFERENCE = "bulkId:"
 # What a filter in a path compares with: members[value eq "bulkId:qwerty"].
 REFERENCE_IN_PATH = re.compile(r'"bulkId:([^"\\]+)"')
 
@@ -263,6 +266,29 @@ def _paths_of(operation: BulkOperation[Resource[Any]]) -> list[str]:
     return [path for path in paths if isinstance(path, str)]
 
 
+class PlainPlan(BulkPlan):
+    """The order of operations that reference nothing, as they came; references are not looked for."""
+
+    @staticmethod
+    def references(operation: BulkOperation[Resource[Any]]) -> list[str]:  # noqa: ARG004
+        """Return none."""
+        return []
+
+    def resolve(self, step: BulkStep) -> BulkOperation[Resource[Any]]:
+        """Return the operation of a step; one that uses the bulkId of an earlier one is refused."""
+        operation = self.operation(step)
+        is_first = operation.method != "POST" or self.is_creation(step.index, operation.bulk_id)
+        return operation if is_first else super().resolve(step)
+
+
+class OperationHandler(DirectoryHandler):
+    """Serves an operation, of whose answer only the headers are wanted."""
+
+    def answer(self, status: HTTPStatus, document: StoredDocument, place: str, base_url: str) -> ScimResponse:
+        """Return the headers of the answer without its body."""
+        return ScimResponse(status, None, {"ETag": document.etag, place: f"{base_url}/{document.path()}"})
+
+
 class BulkRun:
     """Serves the operations of one Bulk request, each in a savepoint, in one transaction that the caller commits."""
 
@@ -277,8 +303,10 @@ class BulkRun:
 
         :raises OperationalError: When the database broke the transaction off.
         """
-        plan = OperationPlan([_operation_of(members) for members in bulk.operations], bulk.fail_on_errors)
-        self.hold_what_is_named(json.dumps(bulk.operations))
+        text = json.dumps(bulk.operations)
+        kind = OperationPlan if REFERENCE in text else PlainPlan
+        plan = kind([_operation_of(members) for members in bulk.operations], bulk.fail_on_errors)
+        self.hold_what_is_named(text)
         load_rules(self.session, self.directory)
         with deferred_events(self.session, self.directory.organization_id) as events:
             for step in plan:
@@ -333,7 +361,7 @@ class BulkRun:
         :raises SCIMException: When it is refused, or fails.
         """
         directory = replace(self.directory, warnings=result.warnings, effects=result.effects)
-        handler = DirectoryHandler(self.service, DirectoryStorage(self.service.provider, self.session, directory))
+        handler = OperationHandler(self.service, DirectoryStorage(self.service.provider, self.session, directory))
         request = self.request_of(operation)
         for _attempt in range(ATTEMPTS):
             result.warnings.clear()

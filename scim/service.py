@@ -34,7 +34,7 @@ from directory.group_membership import MemberChange
 from directory.resources import UserResource, load
 from scim.bodies import decode, mend_resource
 from scim.cursors import PageCursors, query_of
-from scim.documents import etag_of, render_list
+from scim.documents import StoredDocument, etag_of, render_list
 from scim.filters import parse_filter
 from scim.group_members import MemberOperations, take_members
 from scim.operations import check_number, read_operations
@@ -346,8 +346,12 @@ class DirectoryHandler(ScimHandler):
                 model, payload, Context.RESOURCE_CREATION_REQUEST
             )
             document = self.storage.add(resource_type, resource)
-        headers = {"ETag": document.etag, "Location": f"{request.base_url}/{document.path()}"}
-        return TextResponse(HTTPStatus.CREATED, document.render(request.base_url), headers)
+        return self.answer(HTTPStatus.CREATED, document, "Location", request.base_url)
+
+    def answer(self, status: HTTPStatus, document: StoredDocument, place: str, base_url: str) -> ScimResponse:
+        """Return the answer that shows what was written; ``place`` is the header that says where it is."""
+        headers = {"ETag": document.etag, place: f"{base_url}/{document.path()}"}
+        return TextResponse(status, document.render(base_url), headers)
 
     def patch(self, request: ScimRequest) -> ScimResponse:
         """Modify a resource (RFC 7644 §3.5.2)."""
@@ -445,8 +449,7 @@ class DirectoryHandler(ScimHandler):
             resource = self.storage.get(resource_type, resource_id, response_parameters=response_parameters)
             return self.service.replacement_response(request.base_url, resource, response_parameters)
         document = self.storage.written_document(resource_type, resource_id)
-        headers = {"ETag": document.etag, "Content-Location": f"{request.base_url}/{document.path()}"}
-        return TextResponse(HTTPStatus.OK, document.render(request.base_url), headers)
+        return self.answer(HTTPStatus.OK, document, "Content-Location", request.base_url)
 
     def response_parameters(self, request: ScimRequest, resource_type: ResourceType) -> ResponseParameters[Any] | None:
         """Return what a request says of the attributes of its answer; None when it wants all (RFC 7644 §3.9)."""
