@@ -52,6 +52,15 @@ RECIPES = (
         },
     ),
     Recipe(
+        "group_admins",
+        "The group Admins gives the role org:admin",
+        "Everybody else is a member. For one group or few; choose roles of groups for more.",
+        {
+            "groups[*].value": '{{ value | downcase | replace: "admins", "org:admin" '
+            '| default: "org:member" }}.organization_role'
+        },
+    ),
+    Recipe(
         "see_groups",
         "See which groups are sent",
         "Puts the names of a person's groups into public_metadata.groups, for as long as you look for a mistake.",

@@ -12,12 +12,14 @@ from blueprints.profile import (
     groups,
     headers,
     mapping_words,
+    member_access,
     members,
     password_sign_in,
     people_words,
     proof,
     setup_links,
     sign_in,
+    switching,
     webhooks,
     wizard,
     words,
@@ -39,6 +41,8 @@ bp.register_blueprint(proof.bp)
 bp.register_blueprint(account.bp)
 bp.register_blueprint(members.bp)
 bp.register_blueprint(directory_sync.bp)
+bp.register_blueprint(member_access.bp)
+bp.register_blueprint(switching.bp)
 bp.register_blueprint(groups.bp)
 bp.register_blueprint(setup_links.bp)
 bp.register_blueprint(wizard.bp)

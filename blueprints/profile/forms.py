@@ -21,6 +21,11 @@ def printable(text: str | None) -> str:
     return "".join(character for character in text or "" if category(character) not in ("Cc", "Cs")).strip()
 
 
+def end_of(days: str) -> int | None:
+    """Return the end of a lifetime that was chosen, in Unix milliseconds; None where there is none."""
+    return now_ms() + int(days) * DAY_MS if days else None
+
+
 class IssueTokenForm(FlaskForm):
     """The form that issues a SCIM token."""
 
@@ -45,8 +50,30 @@ class IssueTokenForm(FlaskForm):
 
     def expires_at(self) -> int | None:
         """Return the chosen end in Unix milliseconds, or None for a token without one."""
-        days = self.lifetime.data
-        return now_ms() + int(days) * DAY_MS if days else None
+        return end_of(self.lifetime.data)
+
+
+class RotateTokenForm(FlaskForm):
+    """The form that issues a token in the place of another one."""
+
+    overlap = SelectField(
+        "The old token works on for",
+        description="Time enough to paste the new one into the identity provider.",
+        choices=[SelectChoice("3600", "One hour"), SelectChoice("86400", "One day"), SelectChoice("604800", "7 days")],
+        default="86400",
+    )
+    lifetime = IssueTokenForm.lifetime
+    nonce = HiddenField()
+
+
+class SwitchOffForm(FlaskForm):
+    """The form that switches a directory off."""
+
+    people = RadioField(
+        "What becomes of its people",
+        choices=[("keep", "Keep them as members"), ("suspend", "Suspend them")],
+        validators=[InputRequired("Choose what becomes of the people.")],
+    )
 
 
 class SetupLinkForm(FlaskForm):

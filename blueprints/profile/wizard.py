@@ -13,12 +13,13 @@ from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
 from blueprints.profile.access import needs, opens, signed_in
-from blueprints.profile.directory_sync import endpoint_url, record
+from blueprints.profile.directory_sync import endpoint_url, record_token_act
 from blueprints.profile.form_nonces import claim_nonce, new_nonce
 from blueprints.profile.forms import ConfirmForm, IssueTokenForm
 from blueprints.profile.providers import PROVIDERS, Provider
 from clock import now_ms
 from database import db
+from directory.mapping_recipes import RECIPES
 from directory.mappings import find_mapping_override
 from directory.observation import (
     Connection,
@@ -46,8 +47,7 @@ STEPS = {
 # What somebody says is done; of the others it is seen.
 CONFIRMED = ("base-url", "mapping", "test-person")
 DAY_MS = 24 * 3600 * 1000
-GROUP_ROLE = '{{ value | downcase | replace: "admins", "org:admin" | default: "org:member" }}.organization_role'
-GROUP_RECIPE = json.dumps({"groups[*].value": GROUP_ROLE})
+RECIPE = next(recipe for recipe in RECIPES if recipe.key == "group_admins")
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ def issue_token(idp: str) -> str | tuple[str, int]:
     with db.unit_of_work() as session:
         choose_provider(session, organization_id, provider.slug)
         token, plaintext = issue_scim_token(session, organization_id, form.label.data, expires_at=form.expires_at())
-        record(session, "scim_token.issued", token)
+        record_token_act(session, "issued", token)
         issued = {"name": token.name, "expires_at": token.expires_at, "plaintext": plaintext}
     return render_step(idp, "token", template="token_issued", issued=issued)
 
@@ -200,7 +200,8 @@ def render_step(idp: str, step: str, *, template: str | None = None, **more: Any
         remedy=remedy_for(refusal.reason) if refusal is not None else None,
         diagnoses=diagnoses,
         endpoint_url=endpoint_url(),
-        recipe=GROUP_RECIPE,
+        recipe=RECIPE,
+        recipe_json=json.dumps(RECIPE.entries),
         opens=opens,
         now=now,
         **more,

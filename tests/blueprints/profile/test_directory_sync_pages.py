@@ -396,3 +396,20 @@ def test_a_form_of_an_older_session_changes_nothing(
     other = visit(acme.organization_id, acme.admin_id)
     assert other.send(form, label="Okta").status_code == 400
     assert len(tokens_of(app, acme.organization_id)) == 1
+
+
+def test_a_token_is_replaced_with_an_overlap(app: Flask, acme: Any, acme_admin: Any) -> None:
+    (old,) = tokens_of(app, acme.organization_id)
+    page = acme_admin.get(f"{SYNC}/tokens/{old.id}/rotate")
+    answer = acme_admin.send_and_read(page, overlap="3600", lifetime="")
+    assert answer.heading == "Token issued"
+    plaintext = answer.words("#token")
+    assert acme.scim("GET", "/Users").status_code == 200, "both work"
+    old, new = tokens_of(app, acme.organization_id)
+    assert old.replaced_by_id == new.id and 0 < old.expires_at - now_ms() <= 3_600_000
+    with app.app_context(), db.reading() as session:
+        assert find_token_holder(session, plaintext).token_id == new.id
+        act = session.scalars(select(AdministrativeAct).where(AdministrativeAct.action == "scim_token.rotated")).one()
+        assert (act.target_id, act.details["replaces"]) == (new.id, old.id)
+    assert f"{SYNC}/tokens/{old.id}/rotate" not in acme_admin.get(SYNC).links()
+    assert acme_admin.send_and_read(page, overlap="3600", lifetime="").heading == "This token was issued before"

@@ -163,9 +163,18 @@ def test_the_setup_goes_on_where_it_was_left(acme: Any, acme_admin: Any) -> None
     assert acme_admin.open(f"{SETUP}/okta").location == f"{SETUP}/okta/connect", "a token is there already"
     acme.scim("GET", "/Users?startIndex=1&count=2")
     assert acme_admin.open(f"{SETUP}/okta").location == f"{SETUP}/okta/mapping"
-    acme_admin.send(acme_admin.get(f"{SETUP}/okta/mapping"))
+    acme_admin.send(acme_admin.get(f"{SETUP}/okta/mapping"), action=f"{SETUP}/okta/mapping")
     assert acme_admin.open(f"{SETUP}/okta").location == f"{SETUP}/okta/test-person"
     acme_admin.send(acme_admin.get(f"{SETUP}/okta/test-person"))
     assert acme_admin.get(f"{SETUP}/okta/done").heading == "Okta is connected"
     other = acme_admin.send(acme_admin.get(SETUP), provider="google")
     assert other.location.startswith(f"{SETUP}/google/"), "another provider starts anew"
+
+
+def test_the_recipe_of_groups_goes_into_the_draft_by_one_click(acme_admin: Any) -> None:
+    page = acme_admin.get(f"{SETUP}/okta/mapping")
+    button = page.soup.select_one("form[action*='/recipes/'] button")
+    answer = acme_admin.send(page, action=button.find_parent("form")["action"])
+    assert answer.status_code == 303
+    draft = acme_admin.get(answer.location)
+    assert "Not saved yet" in draft.text and "groups[*].value" in draft.text
