@@ -54,7 +54,7 @@ def give_back(user_id: str) -> Response | tuple[str, int]:
     organization_id = signed_in().organization_id
     try:
         with db.unit_of_work() as session:
-            require_standing(session, user_id, is_member=False)
+            require_former(session, user_id)
             member = add_member(session, organization_id, NewMember(user_id=user_id), seen_by=organization_id)
             write_down(session, "created", member)
     except Conflict as refusal:
@@ -76,21 +76,22 @@ def write_down(session: Session, what: str, membership: OrganizationMembership) 
     )
 
 
-def require_standing(session: Session, user_id: str, *, is_member: bool) -> None:
-    """Return if somebody is a member, or was one, as is asked.
+def require_former(session: Session, user_id: str) -> None:
+    """Return if somebody was a member and is none.
 
     :raises NotFound: Otherwise.
     """
     person = get_person(session, signed_in().organization_id, user_id)
-    if person.member is None or person.is_member != is_member:
+    if person.member is None or person.is_member:
         raise NotFound("There is nobody to do this with.", code="membership_not_found")
 
 
 def confirm_page(user_id: str, *, is_member: bool, problem: str | None = None) -> str:
     """Return the page that asks before it is done."""
     with db.reading() as session:
-        require_standing(session, user_id, is_member=is_member)
         person = get_person(session, signed_in().organization_id, user_id)
         session.expunge_all()
     template = "member_end" if is_member else "member_return"
-    return render_template(f"profile/{template}.html", person=person, problem=problem)
+    return render_template(
+        f"profile/{template}.html", person=person, is_done=person.is_member != is_member, problem=problem
+    )
