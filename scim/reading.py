@@ -36,13 +36,14 @@ SELECTED: dict[str, Rows] = {
         DirectoryGroup.last_modified_at,
     ),
 }
+# Those of one directory; which one is told when they are executed.
+OF_DIRECTORY: dict[str, Rows] = {
+    "User": SELECTED["User"].where(DirectoryUser.organization_id == bindparam("organization")),
+    "Group": SELECTED["Group"].where(DirectoryGroup.organization_id == bindparam("organization")),
+}
 BY_ID: dict[str, Rows] = {
-    "User": SELECTED["User"].where(
-        DirectoryUser.organization_id == bindparam("organization"), DirectoryUser.user_id == bindparam("resource")
-    ),
-    "Group": SELECTED["Group"].where(
-        DirectoryGroup.organization_id == bindparam("organization"), DirectoryGroup.id == bindparam("resource")
-    ),
+    "User": OF_DIRECTORY["User"].where(DirectoryUser.user_id == bindparam("resource")),
+    "Group": OF_DIRECTORY["Group"].where(DirectoryGroup.id == bindparam("resource")),
 }
 BY_ID_LOCKED = {resource_type: query.with_for_update(key_share=True) for resource_type, query in BY_ID.items()}
 GROUPS = (
@@ -132,7 +133,8 @@ def load_documents(
     found: dict[tuple[str, str], StoredDocument] = {}
     for resource_type in dict.fromkeys(resource_type for resource_type, _ in keys):
         ids = [id_ for of_type, id_ in keys if of_type == resource_type]
-        rows = session.execute(select_rows(directory, resource_type).where(_id_column(resource_type).in_(ids))).all()
+        query = OF_DIRECTORY[resource_type].where(_id_column(resource_type).in_(ids))
+        rows = session.execute(query, directory_parameters(directory)).all()
         for document in documents_of(session, directory, resource_type, rows, computed):
             found[resource_type, document.id] = document
     return [found[key] for key in keys]
@@ -142,16 +144,15 @@ def _id_column(resource_type: str) -> Any:
     return DirectoryUser.user_id if resource_type == "User" else DirectoryGroup.id
 
 
-def select_rows(directory: Directory, resource_type: str) -> Rows:
-    """Return the query of a directory's resources of a type: id, text, version, created, last modified."""
-    table: Any = DirectoryUser if resource_type == "User" else DirectoryGroup
-    return SELECTED[resource_type].where(table.organization_id == directory.organization_id)
+def directory_parameters(directory: Directory) -> dict[str, Any]:
+    """Return the parameters that a query of ``OF_DIRECTORY`` is executed with."""
+    return {"organization": directory.organization_id}
 
 
 def documents_of(
     session: Session, directory: Directory, resource_type: str, rows: Sequence[Any], computed: bool
 ) -> list[StoredDocument]:
-    """Return the resources of rows that ``select_rows`` found."""
+    """Return the resources of rows that a query of ``OF_DIRECTORY`` found."""
     ids = [row.id for row in rows]
     name, load = ("groups", _groups) if resource_type == "User" else ("members", _members)
     items = load(session, directory, ids) if ids and computed else {}

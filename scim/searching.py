@@ -14,7 +14,7 @@ from scim.attributes import StoredAttributes, kind_of
 from scim.documents import StoredDocument
 from scim.filters import compile_filter
 from scim.json_sql import json_sql
-from scim.reading import documents_of, load_documents, select_rows
+from scim.reading import OF_DIRECTORY, directory_parameters, documents_of, load_documents
 from scim.sorting import Order, Position, SortValue, is_text, sort_value
 
 
@@ -80,9 +80,8 @@ class Search:
         if count == 0:
             return Page(self.count(), [])
         query, order = self._query()
-        rows = self.session.execute(
-            query.order_by(*order.by(backwards=False)).offset(start_index - 1).limit(count)
-        ).all()
+        query = query.order_by(*order.by(backwards=False)).limit(count)
+        rows = self._rows(query if start_index == 1 else query.offset(start_index - 1))
         is_all = start_index == 1 and (count is None or len(rows) < count)
         return Page(len(rows) if is_all else self.count(), self._documents(rows, computed))
 
@@ -94,9 +93,7 @@ class Search:
         backwards = position is not None and not position.is_next
         if position is not None:
             query = query.where(order.beyond(position))
-        rows: Sequence[Any] = self.session.execute(
-            query.order_by(*order.by(backwards=backwards)).limit(None if count is None else count + 1)
-        ).all()
+        rows = self._rows(query.order_by(*order.by(backwards=backwards)).limit(None if count is None else count + 1))
         has_more = count is not None and len(rows) > count
         rows = rows[:count]
         if backwards:
@@ -118,7 +115,7 @@ class Search:
         """Return the query of what is found, and its order: whole rows of one type, or the keys of several."""
         if len(self.searched) == 1:
             searched = self.searched[0]
-            query: Any = select_rows(self.directory, searched.attributes.resource_type)
+            query: Any = OF_DIRECTORY[searched.attributes.resource_type]
             if searched.value is not None:
                 query = query.add_columns(searched.value.expression.label("sort_value"))
             order = Order(searched.value, (searched.attributes.table_id,), self.descending)
@@ -126,6 +123,12 @@ class Search:
         keys = union_all(*(_keys(number, searched) for number, searched in enumerate(self.searched))).subquery()
         value = SortValue(keys.c.sort_value, optional=True) if self.searched[0].value else None
         return select(keys), Order(value, (keys.c.type, keys.c.id), self.descending)
+
+    def _rows(self, query: Any) -> Sequence[Any]:
+        """Return what a query finds, as rows of the connection: they hold columns, and no objects of a session."""
+        self.session.flush()  # statements on the connection do not see to that themselves
+        rows: Sequence[Any] = self.session.connection().execute(query, directory_parameters(self.directory)).all()
+        return rows
 
     def _documents(self, rows: Sequence[Any], computed: bool) -> list[StoredDocument]:
         if len(self.searched) == 1:
