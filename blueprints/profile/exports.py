@@ -47,7 +47,6 @@ def download(lines: Iterator[str], name: str, mimetype: str) -> Response:
     response = Response(stream_with_context(_in_blocks(lines)), mimetype=mimetype)
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     response.headers["Cache-Control"] = "no-store"
-    response.headers["X-Content-Type-Options"] = "nosniff"
     return response
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from flask.testing import FlaskClient
 from sqlalchemy import delete, update
 
 from clock import now_ms
@@ -12,6 +13,7 @@ from database import db
 from models import Organization, OrganizationMembership, Role, SignInLink
 from organizations.roles import MEMBERSHIPS_READ, PROVISIONING_MANAGE, PROVISIONING_READ
 from organizations.sign_in import end_sessions
+from tests.blueprints.profile.conftest import BASE_URL
 
 
 def test_a_link_shows_a_button_that_signs_in_to_the_organization(visit: Callable[..., Any], acme: Any) -> None:
@@ -207,3 +209,29 @@ def test_the_error_page_needs_no_database(app: Flask, visit: Callable[..., Any],
     finally:
         db.reading = original  # type: ignore[method-assign]
     assert page.title.startswith("Error: Something went wrong") and "the database is away" not in page.text
+
+
+PAGES = ("/", "/sign-in", "/nowhere", "/docs")
+FILES = ("/static/app.css", "/static/app.js", "/static/favicon.svg", "/organization/members/export")
+FOR_PROGRAMS = ("/healthz", "/v1/openapi.json", "/v1/organizations", "/scim/v2/Users", "/scim/v2/Schemas")
+
+
+@pytest.mark.parametrize("path", [*PAGES, *FILES, *FOR_PROGRAMS])
+def test_no_answer_is_taken_for_another_kind_than_it_says(acme_admin: Any, path: str) -> None:
+    answer = FlaskClient.open(acme_admin.client, path, base_url=BASE_URL)
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert "Access-Control-Allow-Origin" not in answer.headers
+    if answer.mimetype == "text/html":
+        assert answer.headers["Strict-Transport-Security"] == "max-age=31536000"
+        assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize("environ", [{"PUBLIC_URL": "http://localhost:8000"}], indirect=True)
+def test_where_pages_are_not_served_by_https_it_is_not_demanded(app: Flask) -> None:
+    answer = app.test_client().get("/sign-in")
+    assert "Strict-Transport-Security" not in answer.headers and "Secure" not in answer.headers["Set-Cookie"]
+
+
+@pytest.fixture
+def environ(environ: dict[str, str], request: pytest.FixtureRequest) -> dict[str, str]:
+    return {**environ, **getattr(request, "param", {})}
