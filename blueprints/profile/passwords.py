@@ -2,6 +2,7 @@
 
 from functools import cache
 from hashlib import sha256
+from ipaddress import IPv6Address, IPv6Network, ip_address
 
 from flask import current_app, g
 from flask_limiter.util import get_remote_address
@@ -37,7 +38,20 @@ def rate_for_address() -> str:
     return f"{rate.amount * TRIES_FROM_ONE_ADDRESS} per {rate.multiples} {rate.GRANULARITY.name}"
 
 
-@limiter.shared_limit(rate_for_address, scope="password-address", key_func=get_remote_address)
+def network_of_caller() -> str:
+    """Return from where a request comes: an IPv4 address, or the network of an IPv6 one, which is one subscriber's."""
+    address = get_remote_address()
+    try:
+        known = ip_address(address.partition("%")[0])
+    except ValueError:  # of a Unix socket, or what a proxy made up
+        return address
+    if isinstance(known, IPv6Address):
+        mapped = known.ipv4_mapped
+        return str(mapped or IPv6Network((int(known) >> 64 << 64, 64)))
+    return address
+
+
+@limiter.shared_limit(rate_for_address, scope="password-address", key_func=network_of_caller)
 @limiter.shared_limit(rate_for_account, scope="password-account", key_func=lambda: g.password_account)
 def _count_attempt() -> None:
     """Count a try, before the password is looked at, so that tries at the same moment are all counted."""

@@ -16,6 +16,7 @@ from models import Session as BrowserSession
 from organizations.passwords import set_password
 from organizations.roles import get_role
 from organizations.sign_in import make_sign_in_link
+from tests.blueprints.profile.conftest import BASE_URL, filled_in
 
 GOOD = "four words in a row"
 EMAIL = "ada@acme.example"
@@ -139,6 +140,25 @@ def test_attempts_are_limited_for_an_account_known_or_not(visit: Callable[..., A
 def test_attempts_are_limited_for_a_network_address(visit: Callable[..., Any]) -> None:
     answers = [sign_in(visit(), "guess guess guess", f"{number}@acme.example").status_code for number in range(6)]
     assert answers == [422] * 5 + [429]
+
+
+@pytest.mark.parametrize("environ", [{"PASSWORD_RATE_LIMIT": "1 per hour", "TRUSTED_PROXIES": "1"}], indirect=True)
+def test_whoever_has_a_network_of_ipv6_has_no_more_attempts(visit: Callable[..., Any]) -> None:
+    visitor = visit()
+    page = visitor.get("/sign-in")
+
+    def guess(number: int, address: str) -> int:
+        values = {
+            **filled_in(page.soup.select_one("main form")),
+            "email": f"{number}@acme.example",
+            "password": "guess",
+        }
+        headers = {"X-Forwarded-For": f"192.0.2.1, {address}"}
+        return int(visitor.client.post("/sign-in", data=values, headers=headers, base_url=BASE_URL).status_code)
+
+    assert [guess(number, f"2001:db8:0:1::{number:x}") for number in range(6)] == [422] * 5 + [429]
+    assert guess(7, "2001:db8:0:2::1") == 422, "that is somebody else"
+    assert guess(8, "::ffff:198.51.100.7") == guess(9, "198.51.100.8") == 422
 
 
 @pytest.fixture
