@@ -18,6 +18,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from limits import parse as parse_rate
+from limits import parse_many as parse_rates
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -199,8 +200,14 @@ def _port(value: str) -> int:
 
 
 def _public_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+    try:
+        parts = urlsplit(value)
+        is_address = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # a port that is none, half an IPv6 address
+        is_address = False
+    # It stands in links, in the documents of the API, and in headers.
+    odd = not value.isprintable() or any(character in " \\\"'<>@?#" for character in value)
+    if odd or not is_address:
         raise ValueError(f"{value!r} is no web address. Give one such as https://scim.example.com.")
     return value.rstrip("/")
 
@@ -252,7 +259,12 @@ def _kept_secret_key(data_dir: Path) -> str:
         with suppress(FileExistsError):  # another process was first; its key is the one to read
             os.link(draft, path)
         draft.unlink()
-    return path.read_text(encoding="ascii").strip()
+    try:
+        return _secret_key(path.read_text(encoding="ascii").strip())
+    except ValueError:  # with no key at all, anybody could sign a session, and read the webhook secrets
+        raise ConfigurationError(
+            f"{path} holds no usable key. Put it back from a backup, or give the key as SECRET_KEY."
+        ) from None
 
 
 def _at_least_one(value: str) -> int:
@@ -287,9 +299,11 @@ def _days_from(least: int, why: str = "") -> Callable[[str], int]:
 
 def _rate(value: str) -> str:
     try:
-        parse_rate(value)
+        rates = parse_rates(value)
     except ValueError:
-        raise ValueError(f'{value!r} is no rate. Write it as "100 per second".') from None
+        rates = []
+    if len(rates) != 1 or rates[0].amount < 1:
+        raise ValueError(f'{value!r} is no rate. Write it as "100 per second".')
     return value
 
 

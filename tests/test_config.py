@@ -46,6 +46,14 @@ def test_the_defaults_need_no_other_service(read: Read, tmp_path: Path) -> None:
         ("PUBLIC_URL", "acme.authn.sh", "is no web address"),
         ("PUBLIC_URL", "ftp://acme.authn.sh", "is no web address"),
         ("PUBLIC_URL", "https://acme.authn.sh/?x=1", "is no web address"),
+        ("PUBLIC_URL", "https://acme authn.sh", "is no web address"),
+        ("PUBLIC_URL", "https://ada:secret@acme.authn.sh", "is no web address"),
+        ("PUBLIC_URL", "https://acme.authn.sh:99999", "is no web address"),
+        ("PUBLIC_URL", "https://acme\n.authn.sh", "is no web address"),
+        ("PUBLIC_URL", 'https://acme.authn.sh/"><script>', "is no web address"),
+        ("PUBLIC_URL", "https://[::1", "is no web address"),
+        ("PASSWORD_RATE_LIMIT", "0 per minute", "is no rate"),
+        ("PASSWORD_RATE_LIMIT", "5 per minute; 20 per day", "is no rate"),
         ("TRUSTED_PROXIES", "one", "no number of proxies"),
         ("TRUSTED_PROXIES", "-1", "0 to 9"),
         ("DATABASE_URL", "not a url", "no database URL"),
@@ -156,6 +164,13 @@ def test_the_kept_secret_key_stays_the_same_and_is_readable_by_its_owner_alone(r
     assert read().secret_key == first
     assert stat.S_IMODE((tmp_path / "secret_key").stat().st_mode) == 0o600
     assert [path.name for path in tmp_path.iterdir()] == ["secret_key"]
+
+
+@pytest.mark.parametrize("kept", [b"", b"\n", b"short", b"\xff" * 40])
+def test_a_kept_secret_key_that_is_lost_stops_the_start(read: Read, tmp_path: Path, kept: bytes) -> None:
+    (tmp_path / "secret_key").write_bytes(kept)
+    with pytest.raises(ConfigurationError, match=r"holds no usable key\. Put it back from a backup"):
+        read(SECRET_KEY="")
 
 
 def test_processes_that_start_at_once_agree_on_one_secret_key(tmp_path: Path) -> None:
