@@ -51,6 +51,17 @@ def test_a_proxy_lets_the_largest_body_pass_that_the_server_takes(file: str, lim
     assert int(mebibytes) * 1024 * 1024 > GROUP_BODY_BYTES
 
 
+def test_no_proxy_keeps_a_link_in_its_log() -> None:
+    nginx = (ROOT / "deploy" / "proxies" / "nginx.conf").read_text()
+    logs = re.findall(r"access_log (.+);", nginx)
+    assert len(logs) == nginx.count("server {") and all(log.endswith(" if=$is_no_link") for log in logs)
+    [pattern] = re.findall(r"~(\S+) 0;", nginx)
+    assert all(re.match(pattern, path) for path in ("/setup/setup_1", "/sign-in/signin_1", "//setup/setup_1"))
+    assert not re.match(pattern, "/organization/members")
+    caddy = (ROOT / "deploy" / "proxies" / "Caddyfile").read_text()
+    assert not re.search(r"^\s*log\b", caddy, re.MULTILINE), "without the directive Caddy writes no access log"
+
+
 def test_every_setting_of_the_examples_is_one() -> None:
     example = (ROOT / "deploy" / "systemd" / "authn-scim.env").read_text()
     named = set(re.findall(r"^#? ?([A-Z_]+)=", example, re.MULTILINE))
