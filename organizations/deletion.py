@@ -55,10 +55,14 @@ def delete_organization(session: Session, organization_id: str) -> Organization:
 
 
 def _wait_for_writers(session: Session, organization_id: str) -> None:
-    """Hold the organization's people, and then its row, as whoever writes does: people first.
+    """Hold the directory users, the people, and then the organization's row, in the order of whoever writes.
 
     Whoever wrote for the organization is done then; whoever comes later finds it deleted.
     """
+    in_directory = select(DirectoryUser.user_id).where(
+        DirectoryUser.organization_id == organization_id, DirectoryUser.deleted_at.is_(None)
+    )
+    session.execute(in_directory.order_by(DirectoryUser.user_id).with_for_update(key_share=True))
     people = select(User.id).where(_is_of(organization_id)).order_by(User.id)
     session.execute(people.with_for_update(key_share=True))
     row = session.get(Organization, organization_id, with_for_update=True, populate_existing=True)

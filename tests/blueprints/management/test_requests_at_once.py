@@ -2,6 +2,7 @@
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from threading import Barrier
 from typing import Any
 
@@ -10,7 +11,8 @@ from flask import Flask
 from sqlalchemy import insert, select, text
 
 from database import db
-from models import IdempotentAnswer, SecretKey, User
+from models import DirectoryUser, IdempotentAnswer, OrganizationMembership, SecretKey, User
+from tests import okta
 from tests.blueprints.management.calls import ok
 from tests.conftest import Tenant, wait_until
 from tests.events import events_of
@@ -63,3 +65,34 @@ def test_a_request_that_postgresql_breaks_off_for_another_one_is_done_again(app:
         assert ok(request.result(20), 201)["user"]["id"] == person
     kinds = [e["type"] for e in events_of(app, acme.organization_id, "organizationMembership")]
     assert kinds[-1] == "organizationMembership.created" and kinds.count("organizationMembership.created") == 3
+
+
+def test_an_organization_is_deleted_while_its_identity_provider_writes(app: Flask, acme: Tenant) -> None:
+    known = [acme.scim("POST", "/Users", okta.user(f"p{number}.x")).json["id"] for number in range(4)]
+    barrier = Barrier(5)
+
+    def push(number: int) -> set[int]:
+        mine, seen = replace(acme, client=app.test_client()), set()
+        barrier.wait(20)
+        for round_ in range(6):
+            seen.add(mine.scim("POST", "/Users", okta.user(f"n{number}.r{round_}")).status_code)
+            active = okta.set_active(bool(round_ % 2))
+            seen.add(mine.scim("PATCH", f"/Users/{known[number]}", active).status_code)
+        return seen
+
+    def drop() -> int:
+        mine = replace(acme, client=app.test_client())
+        barrier.wait(20)
+        return mine.api("DELETE", f"/organizations/{acme.organization_id}").status_code
+
+    with ThreadPoolExecutor(5) as pool:
+        dropping, pushing = pool.submit(drop), [pool.submit(push, number) for number in range(4)]
+        dropped, pushed = dropping.result(), [future.result() for future in pushing]
+    assert dropped == 204
+    assert set.union(*pushed) <= {200, 201, 401, 403, 404}
+    with app.app_context(), db.reading() as session:
+        for table in (OrganizationMembership, DirectoryUser):
+            mine = (table.organization_id == acme.organization_id, table.deleted_at.is_(None))
+            assert session.scalars(select(table).where(*mine)).all() == []
+        assert session.scalars(select(User.id).where(User.active)).all() == []
+    assert events_of(app, acme.organization_id, "")[-1]["type"] == "organization.deleted"
