@@ -1,7 +1,7 @@
 """The protocol as this service provider speaks it: scim2-server's, with what IdPs need on top."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, TypeVar, Union
 
@@ -17,7 +17,6 @@ from scim2_models import (
     Resource,
     ResourceType,
     ResponseParameters,
-    ScimFilter,
     ScimProvider,
     SearchRequest,
 )
@@ -37,6 +36,7 @@ from scim.cursors import PageCursors, query_of
 from scim.documents import StoredDocument, etag_of, render_list
 from scim.filters import parse_filter
 from scim.group_members import MemberOperations, take_members
+from scim.messages import ListRequest, PatchRequest, PlainPatch
 from scim.operations import check_number, read_operations
 from scim.plain import Change, NotPlain, PlainUsers, replaced_document
 from scim.projection import projection_of, shows_computed
@@ -44,7 +44,7 @@ from scim.provider import Group, User
 from scim.reading import get_document
 from scim.refusals import apply_patch, refusal_of
 from scim.storage import DirectoryStorage
-from scim.undeclared import UndeclaredOperation, apply_undeclared, split_operations
+from scim.undeclared import apply_undeclared, split_operations
 
 NOT_RESOURCES = {*RESERVED_NAMES, ".search", ""}
 # Beyond every directory, and within the integers of every database.
@@ -59,32 +59,6 @@ RESOURCE_OPERATIONS = {
     for route in ROUTES
     if route.pattern in ("/{endpoint}", "/{endpoint}/{resource_id}")
 }
-
-
-@dataclass(frozen=True)
-class PatchRequest:
-    """The operations of a PATCH: on declared attributes, if any, on what is kept beside them, on members of a group."""
-
-    declared: "PatchOp[Any] | None"
-    undeclared: list[UndeclaredOperation]
-    members: MemberChange
-
-
-@dataclass(frozen=True)
-class PlainPatch:
-    """A PATCH of a User that only gives values to attributes, and its operations, should models be needed."""
-
-    changes: list[Change]
-    operations: list[dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class ListRequest:
-    """A validated search request, its filter, and the cursor that it carries; None when it pages by index."""
-
-    request: SearchRequest[Any]
-    filter: ScimFilter[Any] | None
-    cursor: str | None
 
 
 class TextResponse(ScimResponse):
@@ -216,7 +190,7 @@ class DirectoryService(ScimService):
 
     def read_patch_payload(
         self, resource_type: ResourceType, resource_id: str, payload: Any
-    ) -> "PatchRequest | PlainPatch":
+    ) -> PatchRequest | PlainPatch:
         """Validate the decoded body of a PATCH of one resource."""
         model = self.get_model(resource_type)
         operations = read_operations(payload, resource_id)
@@ -231,7 +205,7 @@ class DirectoryService(ScimService):
 
     def read_operations(
         self, model: type[Resource[Any]], operations: list[dict[str, Any]], members: MemberChange
-    ) -> "PatchRequest":
+    ) -> PatchRequest:
         """Validate the mended operations of a PATCH by the models."""
         declared, undeclared = split_operations(model, operations)
         message: Any = PatchOp.__class_getitem__(model)
@@ -240,7 +214,7 @@ class DirectoryService(ScimService):
         return PatchRequest(patch, undeclared, members)
 
     def apply_whole_patch(
-        self, current: Resource[Any], patch: "PatchRequest", conditions: Conditions
+        self, current: Resource[Any], patch: PatchRequest, conditions: Conditions
     ) -> Resource[Any] | None:
         """Apply a PATCH, and return the new state of the resource, or None when nothing changes."""
         self.check_preconditions(current, "PATCH", conditions)

@@ -11,10 +11,11 @@ from scim2_server.conditions import Conditions
 from directory.group_membership import MemberChange
 from directory.resources import Document, dump, is_stored
 from scim.bodies import mend_resource
+from scim.messages import PlainPatch
 from scim.plain import CORE, EXTENSION, NotPlain, PlainUsers, replaced_document
 from scim.provider import make_provider
 from scim.refusals import apply_patch
-from scim.service import DirectoryService, PlainPatch
+from scim.service import DirectoryService
 from scim.storage import USER_LEFT_OUT, _document
 
 PROVIDER = make_provider()
