@@ -6,6 +6,7 @@ The commands are those of the page and of the units, with other paths and withou
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -83,7 +84,7 @@ class Machine:
         """Start the web server as its unit does, when the first connection comes to its socket."""
         port = free_port()
         (start,) = re.findall(r"^ExecStart=(.+)$", UNIT, re.MULTILINE)
-        own = re.findall(r"^Environment=(.+)$", UNIT, re.MULTILINE)
+        own = [pair for line in re.findall(r"^Environment=(.+)$", UNIT, re.MULTILINE) for pair in shlex.split(line)]
         lines = [
             line for line in (self.root / "authn-scim.env").read_text().splitlines() if re.match(r"[A-Z_]+=", line)
         ]
