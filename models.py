@@ -280,7 +280,11 @@ class SignInLink(Base):
     """
 
     __tablename__ = "sign_in_links"
-    __table_args__ = (Index(None, "organization_id", "id"), Index(None, "expires_at"))
+    __table_args__ = (
+        Index(None, "organization_id", "id"),
+        Index(None, "organization_id", "user_id"),
+        Index(None, "expires_at"),
+    )
 
     id: Mapped[str] = mapped_column(primary_key=True)
     organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"))

@@ -576,6 +576,7 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_sign_in_links_expires_at"), "sign_in_links", ["expires_at"])
     op.create_index(op.f("ix_sign_in_links_organization_id_id"), "sign_in_links", ["organization_id", "id"])
+    op.create_index(op.f("ix_sign_in_links_organization_id_user_id"), "sign_in_links", ["organization_id", "user_id"])
     op.create_table(
         "webhook_deliveries",
         sa.Column("id", sa.Text(), nullable=False),
