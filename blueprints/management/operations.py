@@ -276,10 +276,10 @@ def holds_secret(answer: Any) -> bool:
 
 
 def _with_pointers(refusal: InvalidInput, declared: Operation) -> InvalidInput:
-    """Give what the domain refused in a member of the body the pointer of that member."""
+    """Give what the domain refused in a member of the body, such as ``domains.1``, the pointer of that place."""
     members = declared.body.model_fields if declared.body is not None else {}
     for problem in refusal.problems:
-        name = problem.meta.get("param")
-        if name in members and "pointer" not in problem.meta:
-            problem.meta |= {"in": "body", "pointer": pointer([name])}
+        path = str(problem.meta.get("param", "")).split(".")
+        if path[0] in members and "pointer" not in problem.meta:
+            problem.meta |= {"in": "body", "pointer": pointer(path)}
     return refusal

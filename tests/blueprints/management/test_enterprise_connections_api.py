@@ -60,6 +60,8 @@ def test_a_bad_connection_is_refused_by_place(acme: Tenant, change: dict[str, An
     response = acme.api("POST", path(acme), {"protocol": "saml", "name": "Okta", **change})
     bad_domains = len(change["domains"]) if places == ["name"] else 0
     assert params(response) == places + [f"domains.{position}" for position in range(bad_domains)]
+    for problem in response.json["errors"]:
+        assert problem["meta"]["pointer"] == "/" + problem["meta"]["param"].replace(".", "/")
     assert names(acme.api("GET", path(acme)), "id") == []
 
 
