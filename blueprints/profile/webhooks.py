@@ -268,7 +268,9 @@ def try_endpoint(endpoint_id: str) -> Response:
     """Send a test event to an endpoint, once, and lead to its delivery."""
     try:
         with db.unit_of_work() as session:
-            delivery = send_test(session, own_endpoint(session, endpoint_id))
+            endpoint = own_endpoint(session, endpoint_id)
+            delivery = send_test(session, endpoint)
+            record(session, "webhook_endpoint.tested", endpoint)
     except Conflict:
         flash("Nothing was sent: the endpoint is disabled. Enable it first.")
         return to_endpoint(endpoint_id)

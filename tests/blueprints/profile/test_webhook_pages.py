@@ -164,6 +164,9 @@ def test_a_test_is_sent_fails_and_is_replayed(
     page = acme_admin.get(sent.location)
     assert "Delivered" in page.text and "2 attempts 204" in page.text
     assert receiver.received[0].body == receiver.received[1].body
+    with app.app_context(), db.reading() as session:
+        acts = session.query(AdministrativeAct).filter_by(target_id=endpoint["id"], actor_kind="member").all()
+        assert [act.action for act in acts] == ["webhook_endpoint.tested", "webhook_delivery.replayed"]
 
 
 def test_events_since_a_time_are_sent_again(
