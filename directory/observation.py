@@ -12,7 +12,15 @@ from models import DirectoryActivity, DirectoryUser, OrganizationMembership, Rol
 
 # What keeps an IdP from calling at all. Other refusals are about one person or group.
 CONNECTION_REASONS = frozenset(
-    {"token_revoked", "token_expired", "token_garbled", "bearer_missing", "bearer_twice", "base_url_wrong"}
+    {
+        "token_revoked",
+        "token_expired",
+        "token_garbled",
+        "bearer_missing",
+        "bearer_twice",
+        "base_url_wrong",
+        "directory_disabled",
+    }
 )
 LOOKED_AT = 500
 NAMED = 3
@@ -203,6 +211,8 @@ def list_diagnoses(session: Session, organization_id: str, since: int) -> list[D
     """Return what goes wrong often, each with whether it was seen since a moment."""
     return [
         _refused(session, organization_id, since, "unauthorized", DirectoryActivity.status == 401),
+        _refused(session, organization_id, since, "base_url", DirectoryActivity.reason == "base_url_wrong"),
+        _refused(session, organization_id, since, "switched_off", DirectoryActivity.reason == "directory_disabled"),
         _nameless(session, organization_id, since),
         _groups_without_roles(session, organization_id, since),
         _refused(session, organization_id, since, "rate_limited", DirectoryActivity.status == 429),

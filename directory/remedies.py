@@ -40,6 +40,11 @@ REMEDIES = {
         "The word “Bearer” was sent twice",
         "The IdP adds “Bearer” itself. Paste the token alone.",
     ),
+    "directory_disabled": Remedy(
+        "Directory sync is switched off",
+        "It was off here when this call came, so nothing was read or changed. Switch it on in Directory sync; then "
+        "have the IdP send everything again.",
+    ),
     # -- Where and how
     "base_url_wrong": Remedy(
         "The base URL is one step too long",

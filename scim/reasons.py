@@ -3,9 +3,11 @@
 import re
 from typing import Any
 
+from directory.mappings import DIRECTORY_IS_OFF
 from scim.storage import TAKEN
 
 BY_SENTENCE = {
+    DIRECTORY_IS_OFF: "directory_disabled",
     TAKEN["uq_directory_users_user_name"]: "user_name_taken",
     TAKEN["uq_directory_users_external_id"]: "external_id_taken",
     TAKEN["uq_directory_users_active_email"]: "email_taken",

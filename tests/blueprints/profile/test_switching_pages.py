@@ -28,6 +28,10 @@ def test_it_is_switched_off_with_its_people_kept_and_on_again(
     assert acme_admin.send(acme_admin.get(SWITCH), people="keep").status_code == 303
     assert acme.scim("GET", "/Users").status_code == 403 and globex.scim("GET", "/Users").status_code == 200
     assert acme_admin.get(SYNC).words(".state__sentence").startswith("Switched off.")
+    connect = acme_admin.get(f"{SYNC}/setup/okta/connect")
+    assert "403: Directory sync is switched off" in connect.words("#live") and SWITCH in connect.links()
+    row = next(row for row in connect.rows() if "gets 403 on every call" in row)
+    assert "Seen" in row, row
     page = acme_admin.get(SWITCH)
     assert page.heading == "Switch Directory sync on" and "still members" in page.text
     assert acme_admin.send(page).status_code == 303
