@@ -25,6 +25,7 @@ ARGUMENTS = [
 ]
 WIDTHS = (360, 1280)
 SCHEMES = ("light", "dark")
+ZOOMED = 640  # what is left of 1280 at 200 %
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 # The browser notes every answer from 400 on in its console; that is no fault of the page.
 EXPECTED_NOISE = "the server responded with a status of 4"
@@ -57,6 +58,8 @@ class Window:
                 faults.append(f"at {width}, {scheme}: {found.generate_report()}")
             other = SCHEMES[1 - WIDTHS.index(width)]
             self.page.emulate_media(color_scheme=other)
+        self.page.set_viewport_size({"width": ZOOMED, "height": 400})
+        faults += self._overflows(ZOOMED)
         if self.page.locator("h1").count() != 1:
             faults.append("not one h1")
         assert [*faults, *self.complaints] == [], f"{self.page.title()} at {self.page.url}: {faults} {self.complaints}"
@@ -86,7 +89,7 @@ def new_window(browser: Browser, width: int = 1280, scheme: Any = "light", **kwa
     # Colours that are on their way from one scheme to the other have a contrast of their own.
     looks: Any = {"viewport": {"width": width, "height": 800}, "color_scheme": scheme, "reduced_motion": "reduce"}
     context = browser.new_context(**looks, **kwargs)
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(60_000)  # a busy machine is no fault of a page
     window = Window(context.new_page(), context)
     window.page.on("console", window.note)
     window.page.on("pageerror", lambda error: window.complaints.append(str(error)))
