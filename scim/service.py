@@ -21,12 +21,12 @@ from scim2_models import (
     SearchRequest,
 )
 from scim2_server.conditions import Conditions
-from scim2_server.errors import MethodNotAllowedException
+from scim2_server.errors import MethodNotAllowedException, UnsupportedMediaTypeException
 from scim2_server.handler import ScimHandler
 from scim2_server.requests import ScimRequest
 from scim2_server.responses import ScimResponse
 from scim2_server.routing import RESERVED_NAMES, ROUTES, Operation, Target
-from scim2_server.service import SEARCH_REQUEST_PARAMETERS, ScimService
+from scim2_server.service import SEARCH_REQUEST_PARAMETERS, ScimService, is_json_media_type
 from scim2_server.utils import parametrize
 
 from directory.group_membership import MemberChange
@@ -122,7 +122,10 @@ class DirectoryService(ScimService):
 
     def decode_body(self, body: bytes, content_type: str | None) -> Any:
         """Return the JSON value of a body, refusing what cannot be stored."""
-        self.ensure_json(content_type)
+        if content_type and not is_json_media_type(content_type):
+            raise UnsupportedMediaTypeException(
+                detail="The body is not JSON. Send Content-Type: application/scim+json or application/json."
+            )
         return decode(body)
 
     def read_body(self, model: type[ModelT], body: bytes, content_type: str | None, scim_ctx: Context) -> ModelT:

@@ -74,6 +74,7 @@ def test_a_body_that_is_not_json_by_its_media_type_is_refused(acme: Tenant) -> N
     response = acme.scim("POST", "/Users", data=b"{}", headers={"Content-Type": "text/plain"})
 
     assert (response.status_code, response.json["status"]) == (415, "415")
+    assert "application/json" in response.json["detail"]
 
 
 def test_a_body_that_is_too_large_is_refused(acme: Tenant) -> None:
@@ -98,31 +99,29 @@ def test_extra_slashes_are_tolerated(acme: Tenant, path: str) -> None:
     assert acme.scim("GET", path).status_code == 200
 
 
-@pytest.mark.parametrize(
-    ("query", "shown", "total", "start"),
-    [
-        ("", 100, 250, 1),
-        ("?count=2", 2, 250, 1),
-        ("?count=1000", 200, 250, 1),
-        ("?count=0", 0, 250, 1),
-        ("?count=-5", 0, 250, 1),
-        ("?startIndex=0&count=1", 1, 250, 1),
-        ("?startIndex=-3&count=1", 1, 250, 1),
-        ("?startIndex=241&count=100", 10, 250, 241),
-        ("?startIndex=1000", 0, 250, 1000),
-        ("?aadOptscim062020&unknown=1&count=1", 1, 250, 1),
-    ],
-)
-def test_pages_are_complete_with_integers(acme: Tenant, query: str, shown: int, total: int, start: int) -> None:
-    for number in range(total):
+PAGES = {
+    "": (100, 1),
+    "?count=2": (2, 1),
+    "?count=1000": (200, 1),
+    "?count=0": (0, 1),
+    "?count=-5": (0, 1),
+    "?startIndex=0&count=1": (1, 1),
+    "?startIndex=-3&count=1": (1, 1),
+    "?startIndex=241&count=100": (10, 241),
+    "?startIndex=1000": (0, 1000),
+    "?aadOptscim062020&unknown=1&count=1": (1, 1),
+}
+
+
+def test_pages_are_complete_with_integers(acme: Tenant) -> None:
+    for number in range(250):
         acme.scim("POST", "/Users", {"schemas": [okta.USER_SCHEMA], "userName": f"user{number}"})
 
-    page = acme.scim("GET", f"/Users{query}").json
-
-    assert page["schemas"] == [okta.LIST_RESPONSE]
-    assert (len(page["Resources"]), page["itemsPerPage"], page["totalResults"], page["startIndex"]) == (
-        shown, shown, total, start,
-    )  # fmt: skip
+    for query, (shown, start) in PAGES.items():
+        page = acme.scim("GET", f"/Users{query}").json
+        assert page["schemas"] == [okta.LIST_RESPONSE]
+        described = (len(page["Resources"]), page["itemsPerPage"], page["totalResults"], page["startIndex"])
+        assert described == (shown, shown, 250, start), query
 
 
 def test_an_import_by_pages_meets_everybody_once(acme: Tenant) -> None:
