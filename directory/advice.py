@@ -10,7 +10,16 @@ from directory.mappings import read_mapping
 from directory.remedies import remedy_for
 from models import DirectoryActivity, DirectoryUser, User
 
-AGENTS = {"okta": "okta", "azure": "entra", "microsoft": "entra", "google": "google", "onelogin": "onelogin"}
+AGENTS = {
+    "okta": "okta",
+    "azure": "entra",
+    "microsoft": "entra",
+    "entra": "entra",
+    "google": "google",
+    "rippling": "rippling",
+    "onelogin": "onelogin",
+    "jumpcloud": "jumpcloud",
+}
 
 # Where to click, by the machine code of the reason and by the IdP.
 WHERE = {

@@ -6,6 +6,8 @@ from typing import Any
 
 from flask import Blueprint
 
+from blueprints.profile.providers import PROVIDERS
+from directory.advice import provider_of
 from directory.kept_bodies import shown_document
 from directory.person_explanation import Origin
 from directory.person_history import HistoryEntry
@@ -61,18 +63,6 @@ ACTS = {
     "failed": "asked for something that failed here",
 }
 
-# What an IdP calls itself in its requests, and its name.
-CALLERS = {
-    "okta": "Okta",
-    "azure": "Microsoft Entra ID",
-    "microsoft": "Microsoft Entra ID",
-    "entra": "Microsoft Entra ID",
-    "google": "Google Workspace",
-    "rippling": "Rippling",
-    "onelogin": "OneLogin",
-    "jumpcloud": "JumpCloud",
-    "ping": "PingOne",
-}
 UNKNOWN_CALLER = "The identity provider"
 
 MAX_SHOWN_CHARACTERS = 200
@@ -91,8 +81,8 @@ def plain_value(value: Any) -> str:
 
 def caller_name(user_agent: str | None) -> str:
     """Return the name of the IdP that calls itself so, as the beginning of a sentence."""
-    said = (user_agent or "").lower()
-    return next((name for word, name in CALLERS.items() if word in said), UNKNOWN_CALLER)
+    provider = provider_of(user_agent)
+    return PROVIDERS[provider].name if provider else UNKNOWN_CALLER
 
 
 def entry_kind(entry: HistoryEntry) -> str:
