@@ -132,24 +132,25 @@ def comes_back(running: Running, words: tuple[str, ...], before: set[int]) -> Ca
     return lambda: bool(running.find(*words) - before)
 
 
-def test_a_second_server_on_the_same_data_says_so_and_starts_nothing(project: Path, tmp_path: Path) -> None:
-    with make_run(project, tmp_path / "data") as running:
-        before = running.processes()
-        settings = {**clean_environment(tmp_path), "PORT": str(free_port()), "DATA_DIR": str(tmp_path / "data")}
-        second = subprocess.run(["make", "run"], cwd=project, env=settings, capture_output=True, text=True, check=False)
-        assert second.returncode != 0
-        assert f"A server already runs on the data directory {tmp_path / 'data'}." in second.stderr
-        assert "Traceback" not in second.stderr
-        assert running.processes() == before
-        assert running.is_healthy()
-
-
-def test_after_the_supervisor_itself_was_killed_nothing_is_left_and_it_starts_again(
+def test_a_second_server_starts_nothing_and_after_the_first_was_killed_nothing_is_left_and_it_starts_again(
     project: Path, tmp_path: Path
 ) -> None:
     with make_run(project, tmp_path / "data") as running:
+        refuse_second(project, tmp_path, running)
         [supervisor] = running.find("flask", "serve")
         os.kill(supervisor, signal.SIGKILL)
         wait_until(lambda: running.processes() == {}, STOP_SECONDS)
     with make_run(project, tmp_path / "data") as running:
         assert running.is_healthy()
+
+
+def refuse_second(project: Path, tmp_path: Path, running: Running) -> None:
+    """See that another server on the same data says so, and disturbs nothing."""
+    before = running.processes()
+    settings = {**clean_environment(tmp_path), "PORT": str(free_port()), "DATA_DIR": str(tmp_path / "data")}
+    second = subprocess.run(["make", "run"], cwd=project, env=settings, capture_output=True, text=True, check=False)
+    assert second.returncode != 0
+    assert f"A server already runs on the data directory {tmp_path / 'data'}." in second.stderr
+    assert "Traceback" not in second.stderr
+    assert running.processes() == before
+    assert running.is_healthy()
