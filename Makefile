@@ -37,7 +37,10 @@ lint: $(VENV)/.installed-dev ## Check style and types
 
 audit: ## Ask whether any requirement has a known vulnerability
 	@test -x $(AUDIT)/bin/pip-audit || { $(PYTHON) -m venv $(AUDIT) && $(AUDIT)/bin/pip install --quiet pip-audit==2.10.1; }
-	@$(AUDIT)/bin/pip-audit --requirement requirements.txt --requirement requirements-dev.txt --no-deps --disable-pip --progress-spinner off
+	@rm -f $(AUDIT)/report; $(AUDIT)/bin/pip-audit --requirement requirements.txt --requirement requirements-dev.txt --no-deps --disable-pip \
+		--progress-spinner off --format json --output $(AUDIT)/report 2> $(AUDIT)/log; found=$$?; \
+		if grep -qs '"vulns"' $(AUDIT)/report; then tail -1 $(AUDIT)/log; [ $$found = 0 ] || { cat $(AUDIT)/report; exit 1; }; \
+		else tail -1 $(AUDIT)/log; echo "Nothing was audited: the list of known vulnerabilities does not answer here."; [ -n "$$CI" ]; fi
 
 bench: $(VENV)/.installed-dev ## Measure how fast it is (write=1 keeps the tables in docs/performance.md, full=1 takes 100,000 people as well)
 	@$(BIN)/python -m bench $(if $(full),--full) $(if $(write),--write)
