@@ -75,7 +75,7 @@ def push(tenant: Tenant, name: str, *members: str) -> str:
 
 def people(app: Flask, tenant: Tenant) -> dict[str, dict[str, Any]]:
     """What is stored of the people of a directory: profile, role, and whether they are active in it."""
-    query = select(DirectoryUser, User).join(User, User.id == DirectoryUser.user_id)
+    query = select(DirectoryUser, User).join(User, User.id == DirectoryUser.user_id).order_by(User.id)
     found = {}
     with app.app_context(), db.reading() as session:
         for row, user in session.execute(query.where(DirectoryUser.organization_id == tenant.organization_id)):
