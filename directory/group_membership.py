@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import ColumnElement, delete, insert, select
 from sqlalchemy.orm import Session
 
 from clock import now_ms
@@ -165,28 +165,34 @@ def _remove_members(session: Session, directory: Directory, group_id: str, user_
         )
 
 
-def leave_all_groups(session: Session, directory: Directory, user_id: str) -> Sequence[DirectoryGroup]:
-    """Remove one person from every group of the directory, and return those groups, locked and of a new version."""
-    mine = (
-        DirectoryGroupMember.organization_id == directory.organization_id,
-        DirectoryGroupMember.user_id == user_id,
-    )
+def hold_groups_of(session: Session, directory: Directory, user_id: str) -> Sequence[DirectoryGroup]:
+    """Return the groups that one person of the directory is in, held until the end of the transaction."""
+    mine = select(DirectoryGroupMember.group_id).where(*_memberships(directory, user_id))
     query = (
         select(DirectoryGroup)
-        .where(
-            DirectoryGroup.organization_id == directory.organization_id,
-            DirectoryGroup.id.in_(select(DirectoryGroupMember.group_id).where(*mine)),
-        )
+        .where(DirectoryGroup.organization_id == directory.organization_id, DirectoryGroup.id.in_(mine))
         .order_by(DirectoryGroup.id)
         .with_for_update(key_share=True)
     )
-    groups = session.scalars(query).all()
-    session.execute(delete(DirectoryGroupMember).where(*mine))
+    return session.scalars(query).all()
+
+
+def leave_all_groups(session: Session, directory: Directory, user_id: str) -> Sequence[DirectoryGroup]:
+    """Remove one person from every group of the directory, and return those groups, locked and of a new version."""
+    groups = hold_groups_of(session, directory, user_id)
+    session.execute(delete(DirectoryGroupMember).where(*_memberships(directory, user_id)))
     for group in groups:
         group.version += 1
         group.last_modified_at = now_ms()
     session.flush()
     return groups
+
+
+def _memberships(directory: Directory, user_id: str) -> tuple[ColumnElement[bool], ...]:
+    return (
+        DirectoryGroupMember.organization_id == directory.organization_id,
+        DirectoryGroupMember.user_id == user_id,
+    )
 
 
 def batches(ids: Sequence[str]) -> list[Sequence[str]]:

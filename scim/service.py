@@ -409,6 +409,8 @@ class DirectoryHandler(ScimHandler):
 
     def delete_resource(self, resource_type: ResourceType, resource_id: str, conditions: Conditions) -> None:
         """Delete a stored resource once its conditions are met."""
+        if resource_type.name == "User":
+            self.storage.hold_groups_of(resource_id)
         current = self.storage.get_to_write(resource_type, resource_id)
         self.service.check_deletion(current, conditions)
         version = current.meta.version if current.meta else None

@@ -24,7 +24,7 @@ from sqlalchemy.orm import Session
 from clock import to_datetime
 from database import conflict_of
 from directory.directories import Directory
-from directory.group_membership import MemberChange
+from directory.group_membership import MemberChange, hold_groups_of
 from directory.groups import change_group, create_group, delete_group
 from directory.lifecycle import (
     HeldUser,
@@ -106,6 +106,10 @@ class DirectoryStorage(ScimStorage):
         )
         resource._member_change = MemberChange()  # type: ignore[attr-defined]
         return resource
+
+    def hold_groups_of(self, user_id: str) -> None:
+        """Hold the groups of a user who is about to be deleted: a change of a group holds the group first as well."""
+        hold_groups_of(self.session, self.directory, user_id)
 
     def hold_anew(self, user_id: str) -> HeldUser:
         """Return a user to be written, held until the end of the transaction.

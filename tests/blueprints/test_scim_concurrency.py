@@ -212,27 +212,31 @@ def test_a_role_is_gone_whatever_is_written_while_the_group_is_left(acme: Tenant
 GROUPS, ROWS, PEOPLE = "directory_groups", "directory_users", "users"
 
 
-@pytest.mark.parametrize("kind", ["create", "bulk"])
+@pytest.mark.parametrize("kind", ["create", "bulk", "delete"])
 def test_whoever_waits_for_a_row_holds_none_that_comes_after_it(app: Flask, acme: Tenant, kind: str) -> None:
     """Groups come first, then the directory's users, then the people; else two writes would wait for each other."""
     user_id = create(acme)
-    group_id = acme.scim("POST", "/Groups", okta.group("Team")).json["id"]
+    group_id = acme.scim("POST", "/Groups", okta.group("Team", user_id)).json["id"]
     rename = {"op": "replace", "value": {"displayName": "Squad"}}
     operations = (set_title(user_id), change(f"/Groups/{group_id}", rename))
     first, ids = (ROWS, (user_id, user_id)) if kind == "create" else (GROUPS, (group_id, user_id))
-    asked = (acme, "POST", "/Users", okta.user()) if kind == "create" else (acme, "POST", "/Bulk", bulk(*operations))
+    requests: dict[str, tuple[str, str, Any]] = {
+        "create": ("POST", "/Users", okta.user()),
+        "bulk": ("POST", "/Bulk", bulk(*operations)),
+        "delete": ("DELETE", f"/Users/{user_id}", None),
+    }
     with app.app_context(), ThreadPoolExecutor(1) as pool:
         if db.engine.dialect.name == "sqlite":
             pytest.skip("SQLite has one writer at a time")
         with db.engine.begin() as held, db.engine.connect() as watching:
             hold_rows(held, first, "id" if first == GROUPS else "user_id", ids[0])
-            answer = pool.submit(call(*asked))
+            answer = pool.submit(call(acme, *requests[kind]))
             wait_until(lambda: watching.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")))
             held.execute(text("SET LOCAL lock_timeout = 500"))
             if first == GROUPS:
                 hold_rows(held, ROWS, "user_id", ids[1])
             hold_rows(held, PEOPLE, "id", ids[1])
-        assert answer.result().status_code == (409 if kind == "create" else 200)
+        assert answer.result().status_code == {"create": 409, "bulk": 200, "delete": 204}[kind]
 
 
 def hold_rows(connection: Connection, table: str, column: str, value: str) -> None:
