@@ -17,6 +17,7 @@ GROUND = {
     "folding",
     "ids",
     "metrics",
+    "prepared",
     "writing_turns",
 }  # may be imported by all of them, and import only each other
 APART = {"config": set(), "supervision": set(), "serving": {"supervision"}, "web_worker": set(), "simulator": set()}

@@ -1,0 +1,200 @@
+"""Statements that are written out once and then run by the database driver itself.
+
+SQLAlchemy asks anew at each execution what a statement looks like, which of its values have
+to be converted, and what its result is. For what each request runs that costs several
+times what SQLite does. A ``Prepared`` statement asks once for each kind of database.
+
+It belongs to the session's transaction like any other statement, is seen by listeners for
+``before_cursor_execute`` and ``after_cursor_execute``, and fails with SQLAlchemy's errors.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Dialect
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session, SessionTransaction
+from sqlalchemy.sql.base import Executable
+
+Row = tuple[Any, ...]
+Converter = Callable[[Any], Any]
+# Under this key of ``session.info`` stands what the transaction runs its statements with.
+RUNNER = "prepared_runner"
+
+
+@dataclass(frozen=True)
+class Runner:
+    """The connection of a transaction: as SQLAlchemy knows it, and the driver's own."""
+
+    connection: Connection
+    dialect: Dialect
+    driver: Any
+    transaction: SessionTransaction | None
+    savepoint: SessionTransaction | None
+
+    @classmethod
+    def of(cls, session: Session) -> "Runner":
+        """Return that of a session's transaction. It, or its savepoint, begins with that if it did not before."""
+        runner: Runner | None = session.info.get(RUNNER)
+        transaction, savepoint = session.get_transaction(), session.get_nested_transaction()
+        if runner is None or runner.transaction is not transaction or runner.savepoint is not savepoint:
+            connection = session.connection()
+            driver = connection.connection.dbapi_connection
+            runner = cls(connection, connection.dialect, driver, session.get_transaction(), savepoint)
+            session.info[RUNNER] = runner
+        return runner
+
+
+@dataclass(frozen=True)
+class Written:
+    """A statement as one kind of database reads it, and what converts the values on both ways."""
+
+    sql: str
+    # The names of the values, in the order in which they stand in the statement, each with its converter.
+    names: Sequence[tuple[str, Converter | None]]
+    by_position: bool
+    # What the statement itself says, and what a column that is not given gets.
+    constants: Mapping[str, Any]
+    defaults: Sequence[tuple[str, Any]]
+    # By their place in a row, the columns that have to be converted.
+    results: Sequence[tuple[int, Converter]]
+
+    def bound(self, values: Mapping[str, Any]) -> Any:
+        """Return the values of one execution as the driver takes them."""
+        if self.defaults or self.constants:
+            given = {name: default.arg(None) if default.is_callable else default.arg for name, default in self.defaults}
+            values = {**self.constants, **given, **values}
+        if self.by_position:
+            return [values[name] if convert is None else convert(values[name]) for name, convert in self.names]
+        return {name: values[name] if convert is None else convert(values[name]) for name, convert in self.names}
+
+    def rows_of(self, rows: list[Row]) -> list[Row]:
+        """Return rows of the driver with their values as the models have them."""
+        if not self.results or not rows:
+            return rows
+        return [self._converted(row) for row in rows]
+
+    def _converted(self, row: Row) -> Row:
+        values = list(row)
+        for place, convert in self.results:
+            values[place] = convert(values[place])
+        return tuple(values)
+
+
+class Prepared:
+    """A statement of SQLAlchemy Core whose values have names, without lists of a length that is not known (``IN``)."""
+
+    def __init__(self, statement: Executable) -> None:
+        self.statement: Any = statement
+        self._written: dict[tuple[str, tuple[str, ...]], Written] = {}
+
+    def rows(self, session: Session, values: Mapping[str, Any]) -> list[Row]:
+        """Run it with these values, and return all rows that it finds.
+
+        :raises DBAPIError: What the database refuses, such as ``IntegrityError``.
+        """
+        runner = Runner.of(session)
+        written = self.written_for(runner.dialect, values)
+        cursor = _execute(runner, written.sql, written.bound(values), many=False)
+        try:
+            return written.rows_of(cursor.fetchall())
+        except runner.dialect.loaded_dbapi.Error as error:
+            raise _failure(runner, written.sql, error) from error
+        finally:
+            cursor.close()
+
+    def row(self, session: Session, values: Mapping[str, Any]) -> Row | None:
+        """Run it with these values, and return the first row that it finds, or None."""
+        found = self.rows(session, values)
+        return found[0] if found else None
+
+    def run(self, session: Session, values: Mapping[str, Any]) -> None:
+        """Run it with these values, for what it changes.
+
+        :raises DBAPIError: What the database refuses, such as ``IntegrityError``.
+        """
+        runner = Runner.of(session)
+        written = self.written_for(runner.dialect, values)
+        _execute(runner, written.sql, written.bound(values), many=False).close()
+
+    def run_all(self, session: Session, values: Sequence[Mapping[str, Any]]) -> None:
+        """Run it once for each of these values, which all have the same names."""
+        if not values:
+            return
+        runner = Runner.of(session)
+        written = self.written_for(runner.dialect, values[0])
+        _execute(runner, written.sql, [written.bound(each) for each in values], many=True).close()
+
+    def written_for(self, dialect: Dialect, values: Mapping[str, Any]) -> Written:
+        """Return the statement for a kind of database and these values: an INSERT or UPDATE is of their columns."""
+        key = (dialect.name, tuple(values))
+        written = self._written.get(key)
+        if written is None:
+            written = self._written[key] = _write(self.statement, dialect, list(values))
+        return written
+
+
+def _write(statement: Any, dialect: Dialect, names: Sequence[str]) -> Written:
+    """Return a statement written out for one kind of database.
+
+    :raises ValueError: When it has a part whose length is only known when it is executed.
+    """
+    compiled = statement.compile(dialect=dialect, column_keys=list(names))
+    if compiled.post_compile_params or compiled.literal_execute_params:
+        raise ValueError(f"This statement is written anew for each execution: {compiled}")
+    binds = compiled.binds
+    order = compiled.positiontup if compiled.positional else list(binds)
+    defaults = [(column.key, column.default) for column in compiled.insert_prefetch]
+    return Written(
+        sql=str(compiled),
+        names=[(name, binds[name].type.dialect_impl(dialect).bind_processor(dialect)) for name in order],
+        by_position=compiled.positional,
+        constants={
+            name: bind.effective_value for name, bind in binds.items() if not bind.required and name not in names
+        },
+        defaults=defaults,
+        results=_results(statement, dialect),
+    )
+
+
+def _results(statement: Any, dialect: Dialect) -> list[tuple[int, Converter]]:
+    columns = getattr(statement, "exported_columns", ())
+    found = (column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns)
+    return [(place, converter) for place, converter in enumerate(found) if converter is not None]
+
+
+def _execute(runner: Runner, sql: str, values: Any, *, many: bool) -> Any:
+    """Run a statement, and return the driver's cursor."""
+    cursor = runner.driver.cursor()
+    dispatch = runner.connection.dispatch
+    for listener in dispatch.before_cursor_execute:
+        listener(runner.connection, cursor, sql, values, None, many)
+    try:
+        if many:
+            cursor.executemany(sql, values)
+        else:
+            cursor.execute(sql, values)
+    except runner.dialect.loaded_dbapi.Error as error:
+        cursor.close()
+        raise _failure(runner, sql, error) from error
+    for listener in dispatch.after_cursor_execute:
+        listener(runner.connection, cursor, sql, values, None, many)
+    return cursor
+
+
+def _failure(runner: Runner, sql: str, error: Exception) -> BaseException:
+    """Return a failure of the driver as SQLAlchemy tells it; of a lost connection its pool hears, as it would else."""
+    dialect = runner.dialect
+    is_lost = dialect.is_disconnect(error, runner.driver, None)  # type: ignore[arg-type]
+    if is_lost and not runner.connection.invalidated:
+        runner.connection.invalidate(error)
+    return DBAPIError.instance(
+        sql,
+        None,
+        error,
+        dialect.loaded_dbapi.Error,
+        hide_parameters=True,
+        connection_invalidated=is_lost,
+        dialect=dialect,
+    )
