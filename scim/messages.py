@@ -1,9 +1,11 @@
-"""What a message says once it is read, and before anything is done."""
+"""What a message says once it is read, before anything is done; and an answer that is text already."""
 
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from scim2_models import PatchOp, ScimFilter, SearchRequest
+from scim2_server.responses import ScimResponse
 
 from directory.group_membership import MemberChange
 from scim.plain import Change
@@ -34,3 +36,11 @@ class ListRequest:
     request: SearchRequest[Any]
     filter: ScimFilter[Any] | None
     cursor: str | None
+
+
+class TextResponse(ScimResponse):
+    """An answer whose body is JSON text already."""
+
+    def __init__(self, status: HTTPStatus, text: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(status, None, headers or {})
+        self.text = text
