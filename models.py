@@ -380,6 +380,23 @@ class AdministrativeAct(Base):
 # -- The directory: what the IdP pushed ----------------------------------------
 
 
+class DirectoryList(Base):
+    """How many users, or groups, a directory has, since counting takes the longer the more there are.
+
+    ``shifts`` grows when one of them goes, or comes anywhere but at the end: as
+    long as it is the same, whoever stood at a place of the list still does.
+    """
+
+    __tablename__ = "directory_lists"
+
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
+    resource_type: Mapped[str] = mapped_column(String(8), primary_key=True)
+    total: Mapped[int] = mapped_column(default=0)
+    # The greatest id that ever was in the list; lists are in the order of ids.
+    last_id: Mapped[str] = mapped_column(Key, default="")
+    shifts: Mapped[int] = mapped_column(default=0)
+
+
 class DirectorySwitch(Base):
     """Whether an organization's directory is on, once somebody switched it; one that nobody ever switched is.
 

@@ -27,6 +27,7 @@ from blueprints.limits import Places, limiter
 from blueprints.scim_activity import DISCOVERY, log_operations, log_write, note_answer
 from database import db
 from directory.directories import Directory
+from directory.lists import follow_lists
 from errors import Conflict, DomainError
 from organizations.scim_tokens import TokenHolder
 from scim.bulk import BulkRequest, BulkRun, OperationService, bulk_answer, read_bulk, summary
@@ -213,6 +214,7 @@ def write(scim_request: ScimRequest, holder: TokenHolder) -> ScimResponse:
                 if response.body is not None:  # rendered once, for the log and for the answer
                     text = json.dumps(response.body, ensure_ascii=False)
                     response = TextResponse(response.status, text, response.headers)
+                follow_lists(session, directory.organization_id, directory.effects)
                 log_write(session, directory, response.status.value, getattr(response, "text", None))
                 return response
         except (Conflict, OperationalError) as failure:
@@ -226,6 +228,8 @@ def run_bulk(session: Session, directory: Directory, base_url: str) -> ScimRespo
     """Answer a Bulk request. In the log its entry is followed by one for each operation, as if that had come alone."""
     bulk = bulk_request()
     results = BulkRun(current_app.extensions["scim_operation_service"], session, directory, base_url).run(bulk)
+    effects = [effect for result in results if result.error is None for effect in result.effects]
+    follow_lists(session, directory.organization_id, effects)
     g.scim_body = None  # what was sent stands beside each operation
     log_write(session, directory, 200, None, summary(results, len(bulk.operations)))
     log_operations(session, directory, results)

@@ -10,7 +10,7 @@ from clock import now_ms
 from errors import InvalidInput, NotFound
 from folding import fold
 from ids import new_id
-from models import Organization, OrganizationMembership, User
+from models import DirectoryList, Organization, OrganizationMembership, User
 from organizations.audit import Actor, record_act
 from organizations.representations import membership_object
 from organizations.roles import ADMIN, get_role, seed_roles
@@ -42,6 +42,8 @@ def make_organization(session: Session, name: str) -> Organization:
     now = now_ms()
     organization = Organization(id=new_id("org"), name=name.strip(), created_at=now, updated_at=now)
     session.add(organization)
+    session.flush()
+    session.add_all(DirectoryList(organization_id=organization.id, resource_type=kind) for kind in ("Group", "User"))
     session.flush()
     return organization
 

@@ -13,10 +13,12 @@ from sqlalchemy import ColumnElement, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from directory.directories import Directory
+from directory.lists import find_length
 from folding import fold
 from models import DirectoryGroup, DirectoryUser
 from prepared import Prepared
 from scim.documents import render_list
+from scim.places import PLACES
 from scim.provider import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 from scim.reading import OF_DIRECTORY, directory_parameters, documents_of
 
@@ -47,7 +49,7 @@ FOUND = {
 
 
 def _page(resource_type: str) -> Any:
-    query: Any = OF_DIRECTORY[resource_type]
+    query: Any = OF_DIRECTORY[resource_type].where(IDS[resource_type] > bindparam("after"))
     return query.order_by(IDS[resource_type]).limit(bindparam("count")).offset(bindparam("skipped"))
 
 
@@ -89,15 +91,28 @@ class PlainPage:
 
     def answer(self, session: Session, directory: Directory, base_url: str) -> str:
         """Return the ListResponse."""
-        named = {**directory_parameters(directory), "count": self.count, "skipped": self.start_index - 1}
-        rows = PAGES[self.resource_type].rows(session, named)
-        total = len(rows)
-        if self.start_index > 1 or total == self.count:
-            total = (COUNTED[self.resource_type].row(session, directory_parameters(directory)) or (0,))[0]
+        length = find_length(session, directory.organization_id, self.resource_type)
+        rows = self._rows(session, directory, None if length is None else length[1])
+        total = self._counted(session, directory) if length is None else length[0]
         documents = documents_of(session, directory, self.resource_type, rows, True, in_a_row=True)
         return render_list(
             documents, base_url, {self.resource_type: None}, totalResults=total, startIndex=self.start_index
         )
+
+    def _rows(self, session: Session, directory: Directory, shifts: int | None) -> list[Any]:
+        """Return the rows of the page, found from the nearest place before it whose holder is known."""
+        places = None if shifts is None else PLACES.of(directory.organization_id, self.resource_type, shifts)
+        wanted = self.start_index - 1
+        place, after = (0, "") if places is None else places.nearest(wanted)
+        named = {**directory_parameters(directory), "after": after, "count": self.count, "skipped": wanted - place}
+        rows = PAGES[self.resource_type].rows(session, named)
+        if rows and places is not None:
+            places.note(wanted + len(rows), rows[-1][0])
+        return rows
+
+    def _counted(self, session: Session, directory: Directory) -> int:
+        row = COUNTED[self.resource_type].row(session, directory_parameters(directory))
+        return row[0] if row else 0
 
 
 def plain_list_of(resource_type: str, query: Mapping[str, str]) -> LookUp | PlainPage | None:

@@ -177,6 +177,18 @@ def upgrade() -> None:
         op.f("ix_enterprise_connection_domains_connection_id"), "enterprise_connection_domains", ["connection_id"]
     )
     op.create_table(
+        "directory_lists",
+        sa.Column("organization_id", sa.Text(), nullable=False),
+        sa.Column("resource_type", sa.String(length=8), nullable=False),
+        sa.Column("total", sa.BigInteger(), nullable=False),
+        sa.Column("last_id", KEY, nullable=False),
+        sa.Column("shifts", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["organizations.id"], name=op.f("fk_directory_lists_organization_id")
+        ),
+        sa.PrimaryKeyConstraint("organization_id", "resource_type", name=op.f("pk_directory_lists")),
+    )
+    op.create_table(
         "directory_switches",
         sa.Column("organization_id", sa.Text(), nullable=False),
         sa.Column("disabled_at", sa.BigInteger(), nullable=True),
@@ -698,6 +710,7 @@ def downgrade() -> None:
     op.drop_table("mapping_applications")
     op.drop_table("events")
     op.drop_table("directory_switches")
+    op.drop_table("directory_lists")
     op.drop_table("enterprise_connection_domains")
     op.drop_table("enterprise_connections")
     op.drop_table("directory_groups")
