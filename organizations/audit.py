@@ -75,24 +75,36 @@ def list_acts(
     before: str | None = None,
     actor_id: str | None = None,
     action: str | None = None,
+    target_id: str | None = None,
     since: int | None = None,
+    until: int | None = None,
 ) -> Sequence[AdministrativeAct]:
     """Return one page of acts, the latest first; ``before`` is the id of the last one of the page before.
 
     :param organization_id: The acts about one organization; None for all acts of the environment.
     :param actor_id: Only those of this secret key, user or setup link.
     :param action: Only those of this kind.
+    :param target_id: Only those on this object.
     :param since: Only those from this moment on, in Unix milliseconds.
+    :param until: Only those before this moment, in Unix milliseconds.
     """
     act = AdministrativeAct
     query = select(act).order_by(act.id.desc()).limit(limit)
-    for column, value in ((act.organization_id, organization_id), (act.actor_id, actor_id), (act.action, action)):
+    wanted = {
+        act.organization_id: organization_id,
+        act.actor_id: actor_id,
+        act.action: action,
+        act.target_id: target_id,
+    }
+    for column, value in wanted.items():
         if value is not None:
             query = query.where(column == value)
     if before is not None:
         query = query.where(act.id < before)
     if since is not None:
         query = query.where(act.id >= first_id("adt", since))
+    if until is not None:
+        query = query.where(act.id < first_id("adt", until))
     return session.scalars(query).all()
 
 

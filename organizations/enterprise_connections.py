@@ -132,26 +132,29 @@ def _take_domains(session: Session, connection_id: str, domains: Sequence[str]) 
 
 def _checked(protocol: str, name: str, domains: Sequence[str]) -> list[str]:
     """Return the domains as they are stored, if all values can be accepted."""
-    problems = name_problems("name", name, "The enterprise connection needs a name.", example="“Okta”")
+    problems = connection_name_problems(name) + domain_problems(domains)
     if protocol not in PROTOCOLS:
         problems.append(problem("protocol", "protocol must be saml or oidc."))
-    if len(domains) > MAX_DOMAINS:
-        problems.append(problem("domains", f"There are more than {MAX_DOMAINS} domains."))
-    stored: list[str] = []
-    for position, domain in enumerate(domains[:MAX_DOMAINS]):
-        known = canonical_domain(domain)
-        if known is None:
-            problems.append(_no_domain(position, domain))
-        elif known not in stored:
-            stored.append(known)
     if problems:
         raise InvalidInput(problems)
-    return stored
+    return list(dict.fromkeys(filter(None, map(canonical_domain, domains))))
 
 
-def _no_domain(position: int, domain: str) -> DomainError:
-    message = f"{domain[:100]!r} is no domain."
-    return problem(f"domains.{position}", message, "Give a domain such as example.com, without a scheme or a path.")
+def connection_name_problems(name: str) -> list[DomainError]:
+    """Return what is wrong with the name of a connection."""
+    return name_problems("name", name, "The enterprise connection needs a name.", example="“Okta”")
+
+
+def domain_problems(domains: Sequence[str]) -> list[DomainError]:
+    """Return what is wrong with the domains of a connection, each with its place, such as ``domains.1``."""
+    if len(domains) > MAX_DOMAINS:
+        return [problem("domains", f"There are more than {MAX_DOMAINS} domains.")]
+    advice = "Give a domain such as example.com, without a scheme or a path."
+    return [
+        problem(f"domains.{position}", f"{domain[:100]!r} is no domain.", advice)
+        for position, domain in enumerate(domains)
+        if canonical_domain(domain) is None
+    ]
 
 
 def canonical_domain(text: str) -> str | None:

@@ -6,7 +6,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session, joinedload
 
 from errors import NotFound
-from models import OrganizationMembership, User
+from models import OrganizationMembership, Role, User
 from organizations.roles import PROVISIONING_MANAGE, role_ids_with
 
 
@@ -22,10 +22,26 @@ def memberships_of(organization_id: str, *, include_deleted: bool = False) -> Se
 
 
 def list_memberships(
-    session: Session, organization_id: str, *, limit: int, after: str | None = None, include_deleted: bool = False
+    session: Session,
+    organization_id: str,
+    *,
+    limit: int,
+    after: str | None = None,
+    include_deleted: bool = False,
+    role: str | None = None,
+    role_source: str | None = None,
 ) -> Sequence[OrganizationMembership]:
-    """Return one page of memberships; ``after`` is the id of the last one of the page before."""
+    """Return one page of memberships; ``after`` is the id of the last one of the page before.
+
+    :param role: Only those with the role of this key.
+    :param role_source: Only those whose role comes from there: ``default``, ``mapping`` or ``manual``.
+    """
     query = memberships_of(organization_id, include_deleted=include_deleted)
+    if role is not None:
+        role_id = select(Role.id).where(Role.key == role).scalar_subquery()
+        query = query.where(OrganizationMembership.role_id == role_id)
+    if role_source is not None:
+        query = query.where(OrganizationMembership.role_source == role_source)
     if after is not None:
         query = query.where(OrganizationMembership.id > after)
     return session.scalars(query.limit(limit)).all()

@@ -22,7 +22,7 @@ from organizations.representations import membership_object, user_object
 from organizations.roles import PROVISIONING_MANAGE, default_role, find_role
 from organizations.sign_in import end_sessions
 from organizations.users import get_user, is_member_elsewhere, lock_user
-from organizations.validation import address_problems, name_problems, problem
+from organizations.validation import address_problems, problem, text_problems
 from webhooks.events import NewEvent, next_in, record_events
 
 BY_HAND = "manual"
@@ -75,7 +75,7 @@ def _checked_role(session: Session, new: NewMember) -> Role:
         problems += address_problems("email_address", new.email_address)
     for param, name in (("first_name", new.first_name), ("last_name", new.last_name)):
         if name is not None:
-            problems += name_problems(param, name, f"{param} is empty or too long.")
+            problems += text_problems(param, name)
     role = default_role(session) if new.role_key is None else find_role(session, new.role_key)
     if role is None:
         problems.append(_unknown_role(new.role_key))

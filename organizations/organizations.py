@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from clock import now_ms
-from errors import InvalidInput, NotFound
+from errors import DomainError, InvalidInput, NotFound
 from folding import fold
 from ids import new_id
 from models import DirectoryList, Organization, OrganizationMembership, User
@@ -61,8 +61,13 @@ def rename_organization(session: Session, organization_id: str, name: str) -> Or
     return organization
 
 
+def organization_name_problems(name: str) -> list[DomainError]:
+    """Return what is wrong with the name of an organization."""
+    return name_problems("name", name, "The organization needs a name.")
+
+
 def _check_name(name: str) -> None:
-    problems = name_problems("name", name, "The organization needs a name.")
+    problems = organization_name_problems(name)
     if problems:
         raise InvalidInput(problems)
 

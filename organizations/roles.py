@@ -130,11 +130,7 @@ def create_role(session: Session, *, key: str, name: str, permissions: Sequence[
     :raises InvalidInput: When the key, the name or a permission cannot be accepted.
     :raises Conflict: ``role_exists``, when there is a role of this key.
     """
-    problems = name_problems("name", name, "The role needs a name.", example="“Support”")
-    if not KEY_PATTERN.fullmatch(key) or len(key) > KEY_LENGTH:
-        advice = f"Write org: and then small letters, digits and _, at most {KEY_LENGTH} characters: org:support."
-        problems.append(problem("key", "key is no key of a role.", advice))
-    problems += _permission_problems(permissions)
+    problems = role_name_problems(name) + role_key_problems(key) + permission_problems(permissions)
     if is_default:
         problems += _default_problems(permissions)
     if problems:
@@ -173,8 +169,8 @@ def change_role_definition(
     _hold_roles(session)
     role = get_role_by_id(session, role_id)
     _require_changeable(role, changes=name is not None or permissions is not None)
-    problems = [] if name is None else name_problems("name", name, "The role needs a name.")
-    problems += [] if permissions is None else _permission_problems(permissions)
+    problems = [] if name is None else role_name_problems(name)
+    problems += [] if permissions is None else permission_problems(permissions)
     if is_default is False and role.is_default:
         problems.append(problem("is_default", "One role is the default.", "Make another role the default instead."))
     if is_default or role.is_default:
@@ -235,7 +231,21 @@ def _require_changeable(role: Role, *, changes: bool = True) -> None:
         )
 
 
-def _permission_problems(permissions: Sequence[str]) -> list[DomainError]:
+def role_name_problems(name: str) -> list[DomainError]:
+    """Return what is wrong with the name of a role."""
+    return name_problems("name", name, "The role needs a name.", example="“Support”")
+
+
+def role_key_problems(key: str) -> list[DomainError]:
+    """Return what is wrong with the key of a role that is to be added."""
+    if KEY_PATTERN.fullmatch(key) and len(key) <= KEY_LENGTH:
+        return []
+    advice = f"Write org: and then small letters, digits and _, at most {KEY_LENGTH} characters: org:support."
+    return [problem("key", "key is no key of a role.", advice)]
+
+
+def permission_problems(permissions: Sequence[str]) -> list[DomainError]:
+    """Return what is wrong with the permissions of a role: each is one that this installation knows."""
     return [
         problem(
             "permissions",

@@ -12,7 +12,7 @@ from ids import new_id
 from models import DirectorySwitch, EnterpriseConnection, ScimToken
 from organizations.credentials import hash_secret, new_secret
 from organizations.representations import scim_token_object
-from organizations.validation import name_problems, problem
+from organizations.validation import end_problems, name_problems, problem
 from prepared import Prepared
 from webhooks.events import record_event, record_events
 
@@ -95,23 +95,20 @@ def issue_scim_token(
     return token, secret.plaintext
 
 
+def token_name_problems(name: str) -> list[DomainError]:
+    """Return what is wrong with the name of a token."""
+    return name_problems("name", name, "The token needs a name.", example="“Okta — Production”")
+
+
 def _check_new_token(
     session: Session, organization_id: str, name: str, connection_id: str | None, expires_at: int | None
 ) -> None:
-    problems = name_problems("name", name, "The token needs a name.", example="“Okta — Production”")
-    problems += _end_problems(expires_at)
+    problems = token_name_problems(name) + end_problems(expires_at)
     if connection_id is not None and not _has_connection(session, organization_id, connection_id):
         message = "No such enterprise connection in this organization."
         problems.append(problem("enterprise_connection_id", message, code="enterprise_connection_not_found"))
     if problems:
         raise InvalidInput(problems)
-
-
-def _end_problems(expires_at: int | None) -> list[DomainError]:
-    if expires_at is None or expires_at > now_ms():
-        return []
-    advice = "Give a future moment in Unix milliseconds, or leave it out."
-    return [problem("expires_at", "expires_at is in the past.", advice)]
 
 
 def _has_connection(session: Session, organization_id: str, connection_id: str) -> bool:
@@ -168,7 +165,7 @@ def rotate_scim_token(
     :raises InvalidInput: When the overlap is longer than 30 days, or the new end is past.
     :raises Conflict: ``scim_token_ended`` or ``scim_token_replaced``, when there is nothing to replace any more.
     """
-    problems = _end_problems(expires_at)
+    problems = end_problems(expires_at)
     if not 0 <= overlap_seconds <= LONGEST_OVERLAP_SECONDS:
         message = f"overlap_seconds must be from 0 to {LONGEST_OVERLAP_SECONDS} (30 days)."
         problems.append(problem("overlap_seconds", message))

@@ -12,10 +12,10 @@ from errors import DomainError, InvalidInput, NotAllowed, NotFound
 from ids import new_id
 from models import SecretKey
 from organizations.credentials import hash_secret, new_secret
+from organizations.validation import end_problems, name_problems
 
 Scope = Literal["read", "write"]
 
-NAME_LENGTH = 200
 # ``last_used_at`` is a hint for people, and not worth a write for each request.
 LAST_USED_RESOLUTION_MS = 60_000
 
@@ -78,7 +78,9 @@ def make_secret_key(
     :raises InvalidInput: When the name is empty or too long, or the expiry is past.
     :raises NotAllowed: When it could do more than its maker, or for longer.
     """
-    _check_new_key(name, expires_at)
+    problems = key_name_problems(name) + end_problems(expires_at)
+    if problems:
+        raise InvalidInput(problems)
     if maker is not None:
         _check_no_stronger(maker, organization_id, scope, expires_at)
     secret = new_secret("sk")
@@ -97,28 +99,9 @@ def make_secret_key(
     return key, secret.plaintext
 
 
-def _check_new_key(name: str, expires_at: int | None) -> None:
-    problems = []
-    if not name.strip() or len(name) > NAME_LENGTH:
-        problems.append(
-            DomainError(
-                "The secret key needs a name.",
-                long_message=f"Give it a name of 1 to {NAME_LENGTH} characters, such as “Backend — Production”.",
-                code="invalid_value",
-                meta={"param": "name"},
-            )
-        )
-    if expires_at is not None and expires_at <= now_ms():
-        problems.append(
-            DomainError(
-                "expires_at is in the past.",
-                long_message="Give a future moment in Unix milliseconds, or leave it out.",
-                code="invalid_value",
-                meta={"param": "expires_at"},
-            )
-        )
-    if problems:
-        raise InvalidInput(problems)
+def key_name_problems(name: str) -> list[DomainError]:
+    """Return what is wrong with the name of a secret key."""
+    return name_problems("name", name, "The secret key needs a name.", example="“Backend — Production”")
 
 
 def _check_no_stronger(maker: KeyHolder, organization_id: str | None, scope: Scope, expires_at: int | None) -> None:

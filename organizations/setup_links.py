@@ -12,6 +12,7 @@ from models import Organization, SetupLink
 from models import Session as BrowserSession
 from organizations.credentials import hash_secret, new_secret
 from organizations.sessions import DEFAULT_LIMITS, SETUP_LINK, Proof, SessionLimits, open_session
+from organizations.validation import name_problems, problem
 
 NAME_LENGTH = 100
 DAY_SECONDS = 24 * 3600
@@ -44,26 +45,16 @@ def make_setup_link(
     return link, secret.plaintext
 
 
+def link_name_problems(name: str) -> list[DomainError]:
+    """Return what is wrong with the name of a setup link: it says who will open it."""
+    return name_problems("name", name, "The setup link needs a name.", example="“Kim from IT”", longest=NAME_LENGTH)
+
+
 def _check(name: str, lifetime_seconds: int) -> None:
-    problems = []
-    if not name.strip() or len(name) > NAME_LENGTH:
-        problems.append(
-            DomainError(
-                "The setup link needs a name.",
-                long_message=f"Give it a name of 1 to {NAME_LENGTH} characters: who will open it.",
-                code="invalid_value",
-                meta={"param": "name"},
-            )
-        )
+    problems = link_name_problems(name)
     if not MIN_LIFETIME_SECONDS <= lifetime_seconds <= MAX_LIFETIME_SECONDS:
-        problems.append(
-            DomainError(
-                "A setup link lasts from one minute to 30 days.",
-                long_message=f"Give from {MIN_LIFETIME_SECONDS} to {MAX_LIFETIME_SECONDS} seconds.",
-                code="invalid_value",
-                meta={"param": "expires_in_seconds"},
-            )
-        )
+        advice = f"Give from {MIN_LIFETIME_SECONDS} to {MAX_LIFETIME_SECONDS} seconds."
+        problems.append(problem("expires_in_seconds", "A setup link lasts from one minute to 30 days.", advice))
     if problems:
         raise InvalidInput(problems)
 

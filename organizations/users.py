@@ -13,7 +13,7 @@ from clock import now_ms
 from errors import Conflict, DomainError, InvalidInput, NotFound
 from folding import fold
 from models import DirectoryUser, OrganizationMembership, User
-from organizations.validation import address_problems, name_problems, problem
+from organizations.validation import address_problems, problem, text_problems
 
 SEARCHED_WORDS = 5
 METADATA_BYTES = 16 * 1024
@@ -152,11 +152,10 @@ def change_user(session: Session, user_id: str, changes: Mapping[str, Any]) -> U
     :raises Conflict: ``managed_by_directory``, naming the organization; or ``email_address_taken``.
     """
     user = lock_user(session, get_user(session, user_id).id)
-    _require_own(user, changes)
     problems: list[DomainError] = []
     for name in NAMES:
         if changes.get(name) is not None:
-            problems += name_problems(name, changes[name], f"{name} is empty or too long.")
+            problems += text_problems(name, changes[name])
     address = changes.get("email_address")
     if address is not None:
         problems += address_problems("email_address", address)
@@ -166,6 +165,7 @@ def change_user(session: Session, user_id: str, changes: Mapping[str, Any]) -> U
         problems.append(problem("public_metadata", message))
     if problems:
         raise InvalidInput(problems)
+    _require_own(user, changes)
     _write(session, user, changes, metadata)
     return user
 

@@ -2,6 +2,7 @@
 
 import re
 
+from clock import now_ms
 from errors import DomainError
 
 NAME_LENGTH = 200
@@ -15,12 +16,27 @@ def problem(param: str, message: str, long_message: str | None = None, *, code: 
     return DomainError(message, long_message=long_message, code=code, meta={"param": param})
 
 
-def name_problems(param: str, value: str, message: str, *, example: str | None = None) -> list[DomainError]:
-    """Return what is wrong with a name: it has 1 to 200 characters that are not all blank."""
-    if value.strip() and len(value) <= NAME_LENGTH:
+def name_problems(
+    param: str, value: str, message: str, *, example: str | None = None, longest: int = NAME_LENGTH
+) -> list[DomainError]:
+    """Return what is wrong with a name: it has characters, not all blank, and no more than the longest one."""
+    if value.strip() and len(value) <= longest:
         return []
     such_as = f", such as {example}" if example else ""
-    return [problem(param, message, f"Give 1 to {NAME_LENGTH} characters{such_as}.")]
+    return [problem(param, message, f"Give 1 to {longest} characters{such_as}.")]
+
+
+def text_problems(param: str, value: str) -> list[DomainError]:
+    """Return what is wrong with a short text about a person, such as a first name: it is as long as a name."""
+    return name_problems(param, value, f"{param} is empty or too long.")
+
+
+def end_problems(expires_at: int | None) -> list[DomainError]:
+    """Return what is wrong with the end of a credential: it is still to come, unless there is none."""
+    if expires_at is None or expires_at > now_ms():
+        return []
+    advice = "Give a future moment in Unix milliseconds, or leave it out."
+    return [problem("expires_at", "expires_at is in the past.", advice)]
 
 
 def address_problems(param: str, value: str) -> list[DomainError]:

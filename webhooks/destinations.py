@@ -72,8 +72,21 @@ def check_url(policy: OutboundPolicy, url: str, resolve: Resolver | None = None)
     except NameNotResolved:
         return CheckedUrl(url)
     except OutboundError as error:
-        raise InvalidInput([DomainError(str(error), code="invalid_url", meta={"param": "url"})]) from error
+        raise InvalidInput([_invalid_url(error)]) from error
     return CheckedUrl(url)
+
+
+def url_problems(policy: OutboundPolicy, url: str) -> list[DomainError]:
+    """Return what is wrong with the form of an endpoint's URL, without asking where it leads."""
+    try:
+        destination_of(policy, url)
+    except OutboundError as error:
+        return [_invalid_url(error)]
+    return []
+
+
+def _invalid_url(error: OutboundError) -> DomainError:
+    return DomainError(str(error), code="invalid_url", meta={"param": "url"})
 
 
 def destination_of(policy: OutboundPolicy, url: str) -> Destination:

@@ -243,22 +243,22 @@ def delete_endpoint(session: Session, endpoint: WebhookEndpoint) -> None:
 
 
 def _check(description: str | None, event_types: Sequence[str] | None) -> None:
-    problems = []
-    if description is not None and len(description) > DESCRIPTION_LENGTH:
-        problems.append(
-            DomainError(
-                f"The description is longer than {DESCRIPTION_LENGTH} characters.",
-                code="invalid_value",
-                meta={"param": "description"},
-            )
-        )
-    if event_types is not None:
-        problems.extend(_event_type_problems(event_types))
+    problems = [] if description is None else description_problems(description)
+    problems += [] if event_types is None else event_type_problems(event_types)
     if problems:
         raise InvalidInput(problems)
 
 
-def _event_type_problems(event_types: Sequence[str]) -> list[DomainError]:
+def description_problems(description: str) -> list[DomainError]:
+    """Return what is wrong with the description of an endpoint."""
+    if len(description) <= DESCRIPTION_LENGTH:
+        return []
+    message = f"The description is longer than {DESCRIPTION_LENGTH} characters."
+    return [DomainError(message, code="invalid_value", meta={"param": "description"})]
+
+
+def event_type_problems(event_types: Sequence[str]) -> list[DomainError]:
+    """Return what is wrong with what an endpoint subscribes to: types of events, families of them, or all."""
     if not event_types:
         message = "enabled_event_types is empty. Give event types, or * for all of them."
         return [DomainError(message, code="invalid_value", meta={"param": "enabled_event_types"})]

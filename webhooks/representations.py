@@ -12,7 +12,7 @@ from models import WebhookAttempt, WebhookDelivery, WebhookEndpoint
 
 JsonObject = dict[str, Any]
 
-# Marks a member that is in the answer which makes it, and in no other; no cache may keep such an answer.
+# Marks a member that is in the answer which makes it, and in no other.
 SHOWN_ONCE = "x-shown-once"
 
 Moment = Annotated[int, Field(description="In Unix milliseconds.")]

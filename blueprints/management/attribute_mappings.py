@@ -9,7 +9,15 @@ from sqlalchemy.orm import Session
 from typing_extensions import TypedDict
 
 from blueprints.management.operations import audit, operation
-from blueprints.management.requests import Body, PageMeta, PageQuery, bad_parameter, encode_cursor
+from blueprints.management.requests import (
+    Body,
+    Judged,
+    PageMeta,
+    PageQuery,
+    bad_parameter,
+    body_place,
+    encode_cursor,
+)
 from directory.mapping import Mapping, compile_mapping
 from directory.mapping_applications import MappingApplicationObject, application_object, find_application
 from directory.mapping_preview import (
@@ -22,6 +30,7 @@ from directory.mapping_preview import (
     preview_resource,
 )
 from directory.mappings import find_mapping_override, replace_mapping
+from errors import DomainError, InvalidInput
 from organizations.representations import ScimAttributeMappingObject, attribute_mapping_object
 
 # What a preview counts over the pages of a directory.
@@ -29,11 +38,38 @@ COUNTED = ("examined", "changed", "warned", "deactivated")
 PATH = "/organizations/<organization_id>/scim/attribute-mappings"
 
 
+def compiled(override: dict[str, Any]) -> Mapping:
+    """Return the mapping of a body.
+
+    :raises InvalidInput: With every problem of it, each with the place of its entry in the body.
+    """
+    try:
+        return compile_mapping(override)
+    except InvalidInput as refusal:
+        raise InvalidInput([_placed(problem) for problem in refusal.problems]) from refusal
+
+
+def mapping_problems(override: dict[str, Any]) -> list[DomainError]:
+    """Return what is wrong with the mapping of a body."""
+    try:
+        compiled(override)
+    except InvalidInput as refusal:
+        return refusal.problems
+    return []
+
+
+def _placed(problem: DomainError) -> DomainError:
+    entry = [problem.meta[name] for name in ("key", "index") if name in problem.meta]
+    meta = {**problem.meta, **body_place(["mapping", *entry])}
+    return DomainError(problem.message, long_message=problem.long_message, code=problem.code, meta=meta)
+
+
 class NewMapping(Body):
     """The mapping that replaces the override; an empty one brings the defaults back."""
 
     mapping: Annotated[
         dict[str, Any],
+        Judged(mapping_problems),
         Field(description="SCIM paths and what becomes of each.", examples=[{"title": "public_metadata.title"}]),
     ]
 
@@ -111,6 +147,7 @@ def replace(session: Session, organization_id: str, body: NewMapping) -> Applied
 
     With `If-Match` and the `ETag` that a read gave, a change that somebody made meanwhile is not overwritten.
     """
+    compiled(body.mapping)
     replace_mapping(session, organization_id, body.mapping, of_versions=expected_versions())
     shown = read(session, organization_id)
     audit(session, "scim_attribute_mapping.replaced", shown, paths=sorted(body.mapping)[:100])
@@ -120,7 +157,7 @@ def replace(session: Session, organization_id: str, body: NewMapping) -> Applied
 @operation("preview_attribute_mapping", "POST", f"{PATH}/preview", tag="Attribute mapping", changes=False)
 def preview(session: Session, organization_id: str, body: TriedMapping, query: PageQuery) -> PreviewPage:
     """Tell whom a mapping would change, and how, without saving it."""
-    mapping = compile_mapping(body.mapping)
+    mapping = compiled(body.mapping)
     if body.user_id is not None and body.resource is not None:
         raise bad_parameter("resource", "Give user_id or resource, not both.")
     if body.groups is not None and body.resource is None:

@@ -18,7 +18,9 @@ class AuditLogQuery(PageQuery):
     organization_id: Annotated[str | None, Field(description="Only acts on this organization.")] = None
     actor: Annotated[str | None, Field(description="Only acts of this secret key, user or setup link, by id.")] = None
     action: Annotated[str | None, Field(description="Only this action, such as `scim_token.issued`.")] = None
+    target_id: Annotated[str | None, Field(description="Only acts on this object, such as a SCIM token.")] = None
     since: Annotated[Since | None, Field(description="Only acts from this moment on, in Unix milliseconds.")] = None
+    until: Annotated[Since | None, Field(description="Only acts before this moment, in Unix milliseconds.")] = None
 
 
 @operation("list_audit_log", "GET", "/audit-log", tag="Audit log", errors={404: "There is no organization of this id."})
@@ -36,6 +38,8 @@ def list_all(session: Session, query: AuditLogQuery) -> Page[AuditLogEntryObject
         before=query.cursor,
         actor_id=query.actor,
         action=query.action,
+        target_id=query.target_id,
         since=query.since,
+        until=query.until,
     )
     return page(found, query.limit, audit_log_entry_object, lambda act: act.id)

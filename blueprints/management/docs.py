@@ -157,6 +157,8 @@ class _Page:
             words = f"array of {self.kind(plain['items'])}"
         else:
             words = plain.get("type", "any")
+        words += f" of at most {plain['maxLength']} characters" if "maxLength" in plain else ""
+        words += f" from {plain['minimum']} to {plain['maximum']}" if "maximum" in plain else ""
         default = plain.get("default", schema.get("default"))
         words += f", {json.dumps(default)} unless given" if default is not None and "const" not in plain else ""
         return f"{words} or null" if nullable else words

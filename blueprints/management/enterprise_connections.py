@@ -6,11 +6,14 @@ from pydantic import Field
 from sqlalchemy.orm import Session
 
 from blueprints.management.operations import audit, operation
-from blueprints.management.requests import Body, Page, PageQuery, page
+from blueprints.management.requests import NAME, Body, Judged, Page, PageQuery, page
 from organizations.enterprise_connections import (
+    MAX_DOMAINS,
     change_connection,
+    connection_name_problems,
     create_connection,
     delete_connection,
+    domain_problems,
     get_connection,
     list_connections,
 )
@@ -21,16 +24,18 @@ CONNECTION = f"{CONNECTIONS}/<connection_id>"
 TAG = "Enterprise connections"
 TAKEN = {409: "Another connection has one of the domains."}
 Protocol = Literal["saml", "oidc"]
+Name = Annotated[str, Judged(connection_name_problems, NAME)]
+Domains = Annotated[list[str], Judged(domain_problems, {"maxItems": MAX_DOMAINS})]
 
 
 class NewConnection(Body):
     """The connection to add."""
 
     protocol: Protocol
-    name: Annotated[str, Field(examples=["Okta"])]
-    domains: Annotated[
-        list[str], Field(examples=[["acme.com"]], description="Each belongs to one connection only.")
-    ] = Field(default_factory=list)
+    name: Annotated[Name, Field(examples=["Okta"])]
+    domains: Annotated[Domains, Field(examples=[["acme.com"]], description="Each belongs to one connection only.")] = (
+        Field(default_factory=list)
+    )
     enabled: bool = True
 
 
@@ -38,8 +43,8 @@ class ConnectionChange(Body):
     """What to change of a connection; what is left out stays."""
 
     protocol: Protocol | None = None
-    name: str | None = None
-    domains: list[str] | None = None
+    name: Name | None = None
+    domains: Domains | None = None
     enabled: bool | None = None
 
 

@@ -7,7 +7,17 @@ from pydantic import Field
 from sqlalchemy.orm import Session
 
 from blueprints.management.operations import audit, operation, own_organization
-from blueprints.management.requests import Body, Force, Page, PageQuery, Query, page
+from blueprints.management.requests import (
+    Body,
+    EmailAddress,
+    FirstName,
+    Force,
+    LastName,
+    Page,
+    PageQuery,
+    Query,
+    page,
+)
 from organizations.members import get_membership, list_memberships
 from organizations.memberships import NewMember, add_member, change_role, end_membership
 from organizations.representations import OrganizationMembershipObject, membership_object
@@ -21,6 +31,10 @@ LAST_ADMIN = {409: "Nobody else could manage provisioning."}
 class MembershipQuery(PageQuery):
     """Which memberships are wanted."""
 
+    role: Annotated[str | None, Field(description="Only those with this role, such as `org:admin`.")] = None
+    role_source: Annotated[
+        Literal["default", "mapping", "manual"] | None, Field(description="Only those who have their role from there.")
+    ] = None
     include: Annotated[Literal["deleted"] | None, Field(description="`deleted` shows the ended memberships too.")] = (
         None
     )
@@ -30,9 +44,11 @@ class AddedMember(Body):
     """Whom to make a member: a user by id, or whoever has an e-mail address, who is made where nobody has it."""
 
     user_id: str | None = None
-    email_address: str | None = None
-    first_name: Annotated[str | None, Field(description="Of somebody new; it changes nobody who is there.")] = None
-    last_name: Annotated[str | None, Field(description="Of somebody new; it changes nobody who is there.")] = None
+    email_address: EmailAddress | None = None
+    first_name: Annotated[FirstName | None, Field(description="Of somebody new; it changes nobody who is there.")] = (
+        None
+    )
+    last_name: Annotated[LastName | None, Field(description="Of somebody new; it changes nobody who is there.")] = None
     role: Annotated[str | None, Field(examples=["org:member"], description="Without it the default role.")] = None
 
 
@@ -57,6 +73,8 @@ def list_members(session: Session, organization_id: str, query: MembershipQuery)
         limit=query.limit + 1,
         after=query.cursor,
         include_deleted=query.include == "deleted",
+        role=query.role,
+        role_source=query.role_source,
     )
     show = partial(membership_object, seen_by=own_organization())
     return page(found, query.limit, show, lambda membership: membership.id)

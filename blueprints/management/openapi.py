@@ -33,8 +33,7 @@ REFUSALS = {
     401: "There is no secret key, or one that is unknown, revoked or expired.",
     403: "The secret key does not open this call: it may only read, or it is for one organization.",
     404: "There is no such object, or it is another organization's: the two look the same.",
-    409: "The change contradicts what is stored; or the answer to an earlier request with this `Idempotency-Key` is "
-    "one that cannot be read any more.",
+    409: "The answer to an earlier request with this `Idempotency-Key` is one that cannot be read any more.",
     413: "The body is larger than this server accepts.",
     415: "The body does not call itself JSON.",
     422: "The body or the query cannot be accepted; every problem is listed with its place.",
@@ -130,7 +129,9 @@ def refusals(declared: Operation) -> dict[int, str | None]:
     if not declared.public:
         statuses |= {401: None, 429: None}
     if declared.changes:
-        statuses |= {403: None, 409: None}
+        statuses[403] = None
+    if declared.keeps_answers:
+        statuses[409] = None
     if "<" in declared.path:
         statuses[404] = None
     if declared.body is not None:

@@ -10,15 +10,14 @@ annotation of the answer is published, and the rest of the parameters are those 
 the path. ``openapi.py`` writes the published document from nothing but this.
 """
 
-import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import cache, wraps
+from functools import wraps
 from typing import Any, TypeVar, get_args, get_type_hints
 
-from flask import Response, jsonify, request
-from pydantic import BaseModel, TypeAdapter
+from flask import Response, current_app, jsonify, request
+from pydantic import BaseModel
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
@@ -35,12 +34,11 @@ from blueprints.errors import is_deadlock
 from blueprints.limits import limiter
 from blueprints.management import bp
 from blueprints.management.idempotency import Repeatable
-from blueprints.management.requests import Body, pointer, read_arguments
+from blueprints.management.requests import Body, body_place, read_arguments
 from database import db
-from errors import Conflict, InvalidInput
+from errors import Conflict, DomainError, InvalidInput
 from organizations.audit import record_act
 from organizations.organizations import get_organization
-from webhooks.representations import SHOWN_ONCE
 
 # How often an operation is done, in all, that loses against another one at the same moment.
 ATTEMPTS = 3
@@ -61,7 +59,8 @@ class Operation:
     ``prepare`` is called with the body before the transaction, since it may
     take long or use the network; the view gets what it returns as
     ``prepared``. ``etag`` gives the entity tag of an answer; If-None-Match is
-    heeded then.
+    heeded then. ``limit`` is how often one key may call it for the same path,
+    such as ``10 per minute``, besides what it may call in all.
     """
 
     id: str
@@ -79,6 +78,7 @@ class Operation:
     transaction: Transaction = db.unit_of_work
     prepare: Callable[..., Any] | None = None
     etag: Callable[[Any], str] | None = None
+    limit: str | None = None
     errors: dict[int, str] = field(default_factory=dict)
 
     @property
@@ -90,6 +90,27 @@ class Operation:
 OPERATIONS: dict[str, Operation] = {}
 
 
+def asked_operation() -> Operation | None:
+    """Return the operation that this request asks for, or None when there is none at its address."""
+    return OPERATIONS.get((request.endpoint or "").rpartition(".")[2])
+
+
+def _own_limit() -> str | None:
+    declared = asked_operation()
+    return None if declared is None else declared.limit
+
+
+# Of the blueprint and not of a view: the limits of a view are looked at after the key, and in place of those of all.
+limiter.shared_limit(
+    lambda: _own_limit() or current_app.config["API_RATE_LIMIT"],
+    scope="management-operation",
+    key_func=lambda: ":".join(
+        (require_key_holder().key_id, request.endpoint or "", *(request.view_args or {}).values())
+    ),
+    exempt_when=lambda: usable_key_holder() is None or _own_limit() is None,
+)(bp)
+
+
 def operation(
     name: str,
     method: str,
@@ -99,7 +120,6 @@ def operation(
     status: int = 200,
     changes: bool | None = None,
     transaction: Transaction | None = None,
-    limit: str | None = None,
     **more: Any,
 ) -> Callable[[View], View]:
     """Declare an operation, under an id that is unique.
@@ -112,8 +132,7 @@ def operation(
     :param status: Of the answer when all went well.
     :param changes: Whether it takes a key that may write. Unless given: every method but GET.
     :param transaction: What the session comes from, where that does not follow from ``changes``.
-    :param limit: How often one key may call it for the same path, such as ``10 per minute``.
-    :param more: Of ``Operation``: ``errors``, ``public``, ``for_environment``, ``prepare``, ``etag``.
+    :param more: Of ``Operation``: ``errors``, ``public``, ``for_environment``, ``prepare``, ``etag``, ``limit``.
     """
 
     def declare(view: View) -> View:
@@ -136,7 +155,7 @@ def operation(
         if name in OPERATIONS:
             raise ValueError(f"two operations are called {name}")
         OPERATIONS[name] = declared
-        bp.add_url_rule(path, endpoint=name, view_func=_limited(_serving(declared), limit), methods=[method])
+        bp.add_url_rule(path, endpoint=name, view_func=_serving(declared), methods=[method])
         return view
 
     return declare
@@ -145,7 +164,7 @@ def operation(
 @bp.before_request
 def authenticate() -> None:
     """Let only bearers of a usable secret key pass, except to what is public."""
-    declared = OPERATIONS.get((request.endpoint or "").rpartition(".")[2])
+    declared = asked_operation()
     if declared is None or not declared.public:
         require_key_holder()
         note_key_use()
@@ -192,20 +211,10 @@ def _serving(declared: Operation) -> Callable[..., Response]:
             _check_rights(declared, path.get("organization_id"))
         try:
             return _run(declared, path)
-        except InvalidInput as refusal:
-            raise _with_pointers(refusal, declared) from refusal
+        except DomainError as refusal:
+            raise _with_places(refusal, declared) from refusal
 
     return serve
-
-
-def _limited(serve: Callable[..., Response], limit: str | None) -> Callable[..., Response]:
-    if limit is None:
-        return serve
-    return limiter.limit(
-        limit,
-        key_func=lambda: ":".join((require_key_holder().key_id, *(request.view_args or {}).values())),
-        exempt_when=lambda: usable_key_holder() is None,
-    )(serve)
 
 
 def _check_rights(declared: Operation, organization_id: str | None) -> None:
@@ -257,11 +266,11 @@ def _wanted(declared: Operation, arguments: dict[str, BaseModel]) -> dict[str, B
 def _answer(declared: Operation, result: Any) -> Response:
     response = result if isinstance(result, Response) else _json(result)
     response.status_code = declared.status
-    if holds_secret(declared.answer):
-        response.headers["Cache-Control"] = "no-store"
     if declared.etag is not None:
         response.set_etag(declared.etag(result))
         response.make_conditional(request)
+    if not declared.public:
+        response.headers["Cache-Control"] = "no-store" if declared.etag is None else "private, no-cache"
     return response
 
 
@@ -269,17 +278,13 @@ def _json(result: Any) -> Response:
     return Response() if result is None else jsonify(result)
 
 
-@cache
-def holds_secret(answer: Any) -> bool:
-    """Tell whether objects of a type hold, at any depth, what is shown only once. No cache may keep such an answer."""
-    return answer is not type(None) and SHOWN_ONCE in json.dumps(TypeAdapter(answer).json_schema(mode="serialization"))
-
-
-def _with_pointers(refusal: InvalidInput, declared: Operation) -> InvalidInput:
-    """Give what the domain refused in a member of the body, such as ``domains.1``, the pointer of that place."""
-    members = declared.body.model_fields if declared.body is not None else {}
-    for problem in refusal.problems:
+def _with_places(refusal: DomainError, declared: Operation) -> DomainError:
+    """Tell of what the domain refused, such as ``domains.1``, where in the request it is."""
+    members, parameters = (model.model_fields if model else {} for model in (declared.body, declared.query))
+    for problem in refusal.problems if isinstance(refusal, InvalidInput) else [refusal]:
         path = str(problem.meta.get("param", "")).split(".")
-        if path[0] in members and "pointer" not in problem.meta:
-            problem.meta |= {"in": "body", "pointer": pointer(path)}
+        if "in" not in problem.meta and path[0] in members:
+            problem.meta |= body_place(path)
+        elif "in" not in problem.meta and path[0] in parameters:
+            problem.meta |= {"in": "query"}
     return refusal

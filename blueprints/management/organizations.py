@@ -1,25 +1,30 @@
 """Organizations, and the address of their SCIM endpoint."""
 
+from typing import Annotated
+
 from flask import current_app
 from sqlalchemy.orm import Session
 from typing_extensions import TypedDict
 
 from blueprints.management.operations import audit, operation, own_organization
-from blueprints.management.requests import Body, Page, PageQuery, Words, page
+from blueprints.management.requests import NAME, Body, Judged, Page, PageQuery, Words, page
 from organizations.deletion import delete_organization
 from organizations.organizations import (
     get_organization,
     list_organizations,
     make_organization,
+    organization_name_problems,
     rename_organization,
 )
 from organizations.representations import OrganizationObject, organization_object
+
+Name = Annotated[str, Judged(organization_name_problems, NAME)]
 
 
 class NewOrganization(Body):
     """The organization to make."""
 
-    name: str
+    name: Name
 
 
 class ScimEndpointObject(TypedDict):
@@ -37,7 +42,7 @@ class OrganizationQuery(PageQuery):
 class OrganizationChange(Body):
     """What to change of an organization."""
 
-    name: str
+    name: Name
 
 
 @operation("list_organizations", "GET", "/organizations", tag="Organizations")

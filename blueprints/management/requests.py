@@ -3,16 +3,30 @@
 import base64
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated, Any, Generic, TypeVar
 
 from flask import request
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ValidationError,
+    ValidationInfo,
+)
+from pydantic_core import CoreSchema, core_schema
 from scim2_models import SCIMException
 from typing_extensions import TypedDict
 from werkzeug.exceptions import UnsupportedMediaType
 
 from blueprints.bodies import request_body
 from errors import DomainError, InvalidInput
+from organizations.validation import ADDRESS_LENGTH, NAME_LENGTH, address_problems, end_problems, text_problems
 from scim.bodies import decode
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -36,6 +50,44 @@ class Query(BaseModel):
     """The query of a request. Parameters that are not declared are refused by name."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+class Refused(ValueError):
+    """What the domain says is wrong with one member of a body."""
+
+    def __init__(self, problems: list[DomainError]) -> None:
+        super().__init__(problems[0].message)
+        self.problems = problems
+
+
+# Says that a body is refused already, so that the domain will not judge it.
+JUDGING = object()
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """The rule that the domain has for a member of a body, as far as the value alone tells whether it is kept.
+
+    The domain applies it, together with what it knows besides. Here it is
+    applied to a body that does not come so far, so that every problem is told.
+    ``check`` returns the problems of a value; ``shape`` is what the published
+    schema says of the rule.
+    """
+
+    check: Callable[[Any], list[DomainError]]
+    shape: dict[str, Any] = field(default_factory=dict)
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.with_info_after_validator_function(self._judge, handler(source))
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler(core), **self.shape}
+
+    def _judge(self, value: Any, info: ValidationInfo) -> Any:
+        problems = self.check(value) if info.context is JUDGING else []
+        if problems:
+            raise Refused(problems)
+        return value
 
 
 def _whole_number(value: Any) -> Any:
@@ -67,6 +119,14 @@ Milliseconds = Annotated[int, Field(ge=0, lt=2**53, description="In Unix millise
 # The same in a query.
 Since = Annotated[int, Field(ge=0, lt=2**53), BeforeValidator(_whole_number)]
 
+
+# Texts of a body.
+NAME = {"minLength": 1, "maxLength": NAME_LENGTH}
+EmailAddress = Annotated[str, Judged(partial(address_problems, "email_address"), {"maxLength": ADDRESS_LENGTH})]
+FirstName = Annotated[str, Judged(partial(text_problems, "first_name"), NAME)]
+LastName = Annotated[str, Judged(partial(text_problems, "last_name"), NAME)]
+# When something that is to be made ends.
+End = Annotated[Milliseconds, Judged(end_problems)]
 
 # In a query.
 YesOrNo = Annotated[bool, BeforeValidator(_yes_or_no)]
@@ -104,19 +164,31 @@ def read_arguments(body: type[BaseModel] | None, query: type[BaseModel] | None) 
     """
     problems: list[DomainError] = []
     arguments: dict[str, BaseModel] = {}
-    for name, model, payload, place in (
+    payload = _payload() if body is not None else {}
+    for name, model, given, place in (
         ("query", query or Query, _query(problems), _query_place),
-        ("body", body, _payload() if body is not None else {}, _body_place),
+        ("body", body, payload, body_place),
     ):
         if model is None:
             continue
         try:
-            arguments[name] = model.model_validate(payload)
+            arguments[name] = model.model_validate(given)
         except ValidationError as error:
             problems += [_problem(item, place) for item in error.errors(include_url=False)]
     if problems:
-        raise InvalidInput(problems)
+        raise InvalidInput(problems + _judged(body, payload))
     return arguments
+
+
+def _judged(body: type[BaseModel] | None, payload: Any) -> list[DomainError]:
+    """Return what the domain would say of a body that is refused before."""
+    try:
+        if body is not None:
+            body.model_validate(payload, context=JUDGING)
+    except ValidationError as error:
+        found = [item.get("ctx", {}).get("error") for item in error.errors(include_url=False)]
+        return [problem for refused in found if isinstance(refused, Refused) for problem in refused.problems]
+    return []
 
 
 def _query(problems: list[DomainError]) -> dict[str, str]:
@@ -150,6 +222,8 @@ def _problem(item: Any, place: Callable[[tuple[Any, ...]], dict[str, str]]) -> D
         return DomainError(f"{name!r} is no {what} here.", code="unknown_parameter", meta=meta)
     if item["type"] == "value_error":
         return DomainError(f"{name} {item['ctx']['error']}.", code="invalid_value", meta=meta)
+    if item["type"] == "missing":
+        return DomainError(f"{name} is missing.", code="invalid_value", meta=meta)
     return DomainError(f"{name}: {item['msg']}.", code="invalid_value", meta=meta)
 
 
@@ -157,7 +231,8 @@ def _query_place(path: tuple[Any, ...]) -> dict[str, str]:
     return {"param": str(path[0]), "in": "query"}
 
 
-def _body_place(path: tuple[Any, ...]) -> dict[str, str]:
+def body_place(path: Sequence[Any]) -> dict[str, str]:
+    """Return how the place of a problem in the body is told, in ``meta``."""
     return {"param": ".".join(map(str, path)), "in": "body", "pointer": pointer(path)}
 
 

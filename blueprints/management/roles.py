@@ -6,20 +6,37 @@ from pydantic import Field
 from sqlalchemy.orm import Session
 
 from blueprints.management.operations import audit, operation
-from blueprints.management.requests import Body, Page, PageQuery, page
+from blueprints.management.requests import NAME, Body, Judged, Page, PageQuery, page
 from organizations.representations import RoleObject, role_object
-from organizations.roles import change_role_definition, create_role, delete_role, get_role_by_id, list_roles
+from organizations.roles import (
+    KEY_LENGTH,
+    change_role_definition,
+    create_role,
+    delete_role,
+    get_role_by_id,
+    list_roles,
+    permission_problems,
+    role_key_problems,
+    role_name_problems,
+)
 
 ROLES = "/roles"
 ROLE = f"{ROLES}/<role_id>"
-Permissions = Annotated[list[str], Field(max_length=100, examples=[["org:sys_memberships:read"]])]
+Name = Annotated[str, Judged(role_name_problems, NAME)]
+Permissions = Annotated[
+    list[str], Judged(permission_problems), Field(max_length=100, examples=[["org:sys_memberships:read"]])
+]
 
 
 class NewRole(Body):
     """The role to add."""
 
-    key: Annotated[str, Field(examples=["org:support"], description="`org:`, then small letters, digits and `_`.")]
-    name: str
+    key: Annotated[
+        str,
+        Judged(role_key_problems, {"maxLength": KEY_LENGTH}),
+        Field(examples=["org:support"], description="`org:`, then small letters, digits and `_`."),
+    ]
+    name: Name
     permissions: Permissions
     is_default: Annotated[bool, Field(description="The role of people for whom nothing else is decided.")] = False
 
@@ -27,7 +44,7 @@ class NewRole(Body):
 class RoleChange(Body):
     """What to change of a role; what is left out stays."""
 
-    name: str | None = None
+    name: Name | None = None
     permissions: Permissions | None = None
     is_default: Annotated[bool | None, Field(description="True makes it the default instead of the present one.")] = (
         None

@@ -6,7 +6,7 @@ from pydantic import Field
 from sqlalchemy.orm import Session
 
 from blueprints.management.operations import audit, operation
-from blueprints.management.requests import Body, Milliseconds, Page, PageQuery, page
+from blueprints.management.requests import NAME, Body, End, Judged, Page, PageQuery, page
 from organizations.representations import (
     IssuedScimTokenObject,
     ScimTokenObject,
@@ -21,6 +21,7 @@ from organizations.scim_tokens import (
     list_scim_tokens,
     revoke_scim_token,
     rotate_scim_token,
+    token_name_problems,
 )
 
 TOKENS = "/organizations/<organization_id>/scim/tokens"
@@ -29,9 +30,9 @@ TOKENS = "/organizations/<organization_id>/scim/tokens"
 class NewToken(Body):
     """The token to issue."""
 
-    name: Annotated[str, Field(examples=["Okta — Production"])]
+    name: Annotated[str, Judged(token_name_problems, NAME), Field(examples=["Okta — Production"])]
     enterprise_connection_id: str | None = None
-    expires_at: Milliseconds | None = None
+    expires_at: End | None = None
 
 
 class Rotation(Body):
@@ -41,7 +42,7 @@ class Rotation(Body):
         int, Field(ge=0, le=LONGEST_OVERLAP_SECONDS, description="For how long the old token works on; 0 revokes it.")
     ] = 24 * 3600
     expires_at: Annotated[
-        Milliseconds | None,
+        End | None,
         Field(description="Of the new token; null for never. Without it, it lives as long as the old one was to."),
     ] = None
 

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from blueprints.auth import require_key_holder, require_reach
 from blueprints.management.operations import audit, operation, own_organization
-from blueprints.management.requests import Body, Milliseconds, Page, PageQuery, page
+from blueprints.management.requests import NAME, Body, End, Judged, Page, PageQuery, page
 from organizations.organizations import get_organization
 from organizations.representations import (
     IssuedSecretKeyObject,
@@ -15,7 +15,14 @@ from organizations.representations import (
     issued_secret_key_object,
     secret_key_object,
 )
-from organizations.secret_keys import Scope, get_secret_key, list_secret_keys, make_secret_key, revoke_secret_key
+from organizations.secret_keys import (
+    Scope,
+    get_secret_key,
+    key_name_problems,
+    list_secret_keys,
+    make_secret_key,
+    revoke_secret_key,
+)
 
 KEYS = "/secret-keys"
 
@@ -29,10 +36,10 @@ class SecretKeyQuery(PageQuery):
 class NewSecretKey(Body):
     """The key to make. Without an organization it is for all that this key opens."""
 
-    name: Annotated[str, Field(examples=["Backend — Production"])]
+    name: Annotated[str, Judged(key_name_problems, NAME), Field(examples=["Backend — Production"])]
     scope: Annotated[Scope, Field(description="`write` may read as well.")] = "write"
     organization_id: str | None = None
-    expires_at: Annotated[Milliseconds | None, Field(description="Without it the key ends when it is revoked.")] = None
+    expires_at: Annotated[End | None, Field(description="Without it the key ends when it is revoked.")] = None
 
 
 @operation(

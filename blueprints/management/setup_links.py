@@ -8,13 +8,15 @@ from sqlalchemy.orm import Session
 from typing_extensions import TypedDict
 
 from blueprints.management.operations import audit, operation
-from blueprints.management.requests import Body, Page, PageQuery, page
+from blueprints.management.requests import Body, Judged, Page, PageQuery, page
 from models import SetupLink
 from organizations.setup_links import (
     DEFAULT_LIFETIME_SECONDS,
     MAX_LIFETIME_SECONDS,
     MIN_LIFETIME_SECONDS,
+    NAME_LENGTH,
     get_setup_link,
+    link_name_problems,
     list_setup_links,
     make_setup_link,
     revoke_setup_link,
@@ -27,7 +29,9 @@ LINKS = "/organizations/<organization_id>/setup-links"
 class NewSetupLink(Body):
     """Who will open the link, and for how long it works."""
 
-    name: Annotated[str, Field(examples=["Kim from IT"])] = "IT admin"
+    name: Annotated[
+        str, Judged(link_name_problems, {"minLength": 1, "maxLength": NAME_LENGTH}), Field(examples=["Kim from IT"])
+    ] = "IT admin"
     expires_in_seconds: Annotated[
         int, Field(ge=MIN_LIFETIME_SECONDS, le=MAX_LIFETIME_SECONDS, description="7 days unless given.")
     ] = DEFAULT_LIFETIME_SECONDS

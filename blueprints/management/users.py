@@ -8,10 +8,25 @@ from sqlalchemy.orm import Session
 
 from blueprints.auth import require_reach
 from blueprints.management.operations import audit, operation, own_organization
-from blueprints.management.requests import Body, Force, Page, PageQuery, Query, Words, YesOrNo, page
+from blueprints.management.requests import (
+    NAME,
+    Body,
+    EmailAddress,
+    FirstName,
+    Force,
+    Judged,
+    LastName,
+    Page,
+    PageQuery,
+    Query,
+    Words,
+    YesOrNo,
+    page,
+)
 from organizations.memberships import delete_user
 from organizations.representations import UserObject, user_object
 from organizations.users import UserFilter, change_user, get_user, list_users
+from organizations.validation import text_problems
 
 USERS = "/users"
 USER = f"{USERS}/<user_id>"
@@ -32,11 +47,11 @@ class UserQuery(PageQuery):
 class UserChange(Body):
     """What to change of a person; what is left out stays, and null removes it."""
 
-    email_address: str | None = None
-    username: str | None = None
-    first_name: str | None = None
-    last_name: str | None = None
-    external_id: str | None = None
+    email_address: EmailAddress | None = None
+    username: Annotated[str, Judged(partial(text_problems, "username"), NAME)] | None = None
+    first_name: FirstName | None = None
+    last_name: LastName | None = None
+    external_id: Annotated[str, Judged(partial(text_problems, "external_id"), NAME)] | None = None
     public_metadata: Annotated[
         dict[str, Any],
         Field(description="A JSON merge patch (RFC 7396): members of it are added or replaced, null removes one."),

@@ -10,15 +10,19 @@ from typing_extensions import TypedDict
 
 from blueprints.auth import require_reach
 from blueprints.management.operations import audit, operation, own_organization
-from blueprints.management.requests import Body, Milliseconds, Page, PageQuery, page
+from blueprints.management.requests import Body, Judged, Milliseconds, Page, PageQuery, page
+from errors import InvalidInput
 from models import WebhookEndpoint
 from organizations.organizations import get_organization
 from webhooks.deliveries import replay_since, send_test
-from webhooks.destinations import CheckedUrl, check_url
+from webhooks.destinations import MAX_URL_LENGTH, CheckedUrl, check_url, url_problems
 from webhooks.endpoints import (
+    DESCRIPTION_LENGTH,
     change_endpoint,
     create_endpoint,
     delete_endpoint,
+    description_problems,
+    event_type_problems,
     get_endpoint,
     list_endpoints,
     rotate_secret,
@@ -41,6 +45,14 @@ NO_ORGANIZATION = {404: "There is no organization of this id."}
 DISABLED = {409: "The endpoint is disabled."}
 
 
+Url = Annotated[
+    str,
+    Judged(lambda url: url_problems(current_app.extensions["outbound_policy"], url), {"maxLength": MAX_URL_LENGTH}),
+]
+Description = Annotated[str, Judged(description_problems, {"maxLength": DESCRIPTION_LENGTH})]
+EventTypes = Annotated[list[str], Judged(event_type_problems, {"minItems": 1})]
+
+
 class EndpointQuery(PageQuery):
     """Which endpoints are wanted."""
 
@@ -50,18 +62,18 @@ class EndpointQuery(PageQuery):
 class NewEndpoint(Body):
     """The endpoint to add. Without an organization it is for all that the secret key opens."""
 
-    url: Annotated[str, Field(examples=["https://example.com/webhooks"])]
-    description: str | None = None
+    url: Annotated[Url, Field(examples=["https://example.com/webhooks"])]
+    description: Description | None = None
     organization_id: str | None = None
-    enabled_event_types: list[str] = Field(["*"], description="Types of events, `scimUser.*`, or `*`.")
+    enabled_event_types: EventTypes = Field(["*"], description="Types of events, `scimUser.*`, or `*`.")
 
 
 class EndpointChange(Body):
     """What to change of an endpoint; what is left out stays."""
 
-    url: str | None = None
-    description: str | None = None
-    enabled_event_types: list[str] | None = None
+    url: Url | None = None
+    description: Description | None = None
+    enabled_event_types: EventTypes | None = None
     enabled: bool | None = None
 
 
@@ -82,8 +94,18 @@ class WebhookReplayObject(TypedDict):
 
 
 def checked_url(body: NewEndpoint | EndpointChange) -> CheckedUrl | None:
-    """Return the URL of a body if it may be sent to. It may ask the name server."""
-    return None if body.url is None else check_url(current_app.extensions["outbound_policy"], body.url)
+    """Return the URL of a body if it may be sent to. It may ask the name server.
+
+    :raises InvalidInput: When it may not; what is wrong with the body besides is told as well.
+    """
+    if body.url is None:
+        return None
+    problems = [] if body.description is None else description_problems(body.description)
+    problems += [] if body.enabled_event_types is None else event_type_problems(body.enabled_event_types)
+    try:
+        return check_url(current_app.extensions["outbound_policy"], body.url)
+    except InvalidInput as refusal:
+        raise InvalidInput(refusal.problems + problems) from refusal
 
 
 def host_of(endpoint: WebhookEndpoint) -> str | None:

@@ -52,5 +52,6 @@ def test_an_operation_is_shown_with_parameters_body_answers_and_curl(client: Fla
     assert "POST /v1/organizations/{organization_id}/scim/tokens" in text
     assert 'curl -X POST "https://acme.authn.test/v1/organizations/$ORGANIZATION_ID/scim/tokens"' in text
     assert '-d \'{"name": "Okta — Production"}\'' in text
+    assert "name required string of at most 200 characters" in text
     for words in ("Idempotency-Key", "expires_at", "Answer: 201", "Shown in this answer and never again", "415"):
         assert words in text

@@ -28,6 +28,17 @@ def test_a_member_is_added_changed_and_ended(app: Flask, acme: Tenant) -> None:
     assert kinds == ["created", "created", "updated", "deleted"]
 
 
+def test_members_are_filtered_by_role_and_by_where_it_comes_from(acme: Tenant) -> None:
+    user_id = acme.scim("POST", "/Users", okta.user()).json["id"]
+
+    def found(query: str) -> list[str]:
+        return [membership["user"]["id"] for membership in ok(acme.api("GET", f"{path(acme)}?{query}"))["data"]]
+
+    assert found("role=org:admin") == found("role_source=manual") == [acme.admin_id]
+    assert found("role=org:member&role_source=default") == [user_id]
+    assert found("role=org:member&role_source=manual") == found("role=org:unknown") == []
+
+
 def test_acts_on_memberships_are_in_the_audit_log(acme: Tenant) -> None:
     user_id = ok(acme.api("POST", path(acme), {"email_address": "ada@acme.example"}), 201)["user"]["id"]
     acme.api("PATCH", path(acme, user_id), {"role": "org:admin"})

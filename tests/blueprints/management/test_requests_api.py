@@ -1,12 +1,15 @@
 """What every operation makes of a request: every problem at once with its place, media types, entity tags, the log."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from flask import Flask
 
+from blueprints.management.operations import OPERATIONS
 from clock import now_ms
 from tests import okta
+from tests.blueprints.management.test_every_operation import Caller
 from tests.conftest import Tenant
 
 
@@ -77,6 +80,76 @@ def test_what_the_domain_refuses_has_its_pointer_too(acme: Tenant) -> None:
         ("invalid_value", "/name"),
         ("invalid_value", "/expires_at"),
     ]
+
+
+def test_what_only_the_domain_refuses_is_told_with_what_nobody_can_mean(acme: Tenant) -> None:
+    own = f"/organizations/{acme.organization_id}"
+    for path, body, places in (
+        ("/organizations", {"name": " ", "nam": "x"}, {"/name", "/nam"}),
+        (f"{own}/scim/tokens", {"name": "", "expires_at": 5, "scope": 1}, {"/name", "/expires_at", "/scope"}),
+        (f"{own}/setup-links", {"name": "", "expires_in_seconds": 1}, {"/name", "/expires_in_seconds"}),
+        (f"{own}/memberships", {"email_address": "x", "first_name": "", "role": 5}, None),
+        (
+            f"{own}/enterprise-connections",
+            {"protocol": "ldap", "name": "", "domains": ["a.example", "acme"]},
+            {"/protocol", "/name", "/domains/1"},
+        ),
+        ("/roles", {"key": "x", "name": "", "permissions": ["y"], "is_default": 1}, None),
+        ("/webhook-endpoints", {"url": "ftp://x", "enabled_event_types": ["y"], "enabled": True}, None),
+        ("/webhook-endpoints", {"url": "ftp://x", "enabled_event_types": [], "description": "x" * 501}, None),
+    ):
+        refused = problems(acme.api("POST", path, body))
+        assert {place for _, place in refused} == (places or {f"/{name}" for name in body})
+        assert len(refused) == len({place for _, place in refused})
+
+
+def test_each_problem_of_a_mapping_leads_to_its_entry(acme: Tenant, mapping: str) -> None:
+    body = {"mapping": {"title": ["first_name", "nowhere"], "a/b[": "last_name"}}
+    places = {"/mapping/title/1", "/mapping/a~1b["}
+    for method, path in (("PUT", mapping), ("POST", f"{mapping}/preview")):
+        assert {place for _, place in problems(acme.api(method, path, body))} == places
+        assert {place for _, place in problems(acme.api(method, path, {**body, "x": 1}))} == {*places, "/x"}
+
+
+def test_what_contradicts_what_is_stored_has_its_place_too(acme: Tenant) -> None:
+    role = {"key": "org:support", "name": "Support", "permissions": []}
+    acme.api("POST", "/roles", role)
+    [problem] = acme.api("POST", "/roles", role).json["errors"]
+    assert (problem["code"], problem["meta"]) == ("role_exists", {"param": "key", "in": "body", "pointer": "/key"})
+    [problem] = acme.api("GET", "/events?after=evt_unknown").json["errors"]
+    assert problem["meta"] == {"param": "after", "in": "query"}
+
+
+def test_what_the_document_says_of_lengths_holds(acme: Tenant) -> None:
+    """Of every member of every body, with nothing else wrong: so it is the domain that keeps the rule."""
+    caller, tried = Caller(acme), 0
+    caller.known["/v1/roles"] = acme.api("POST", "/roles", caller.sample(OPERATIONS["create_role"])).json["id"]
+    for declared in OPERATIONS.values():
+        for name, schema in declared.body.model_json_schema().get("properties", {}).items() if declared.body else ():
+            for bad in beyond(next((kind for kind in schema.get("anyOf", ()) if "type" in kind), schema)):
+                body = {**caller.sample(declared), name: bad}
+                answer = acme.api(declared.method, caller.address(declared).removeprefix("/v1"), body)
+                assert f"/{name}" in {place for _, place in problems(answer)}, declared.id
+                tried += 1
+    assert tried > 30
+
+
+def beyond(schema: dict[str, Any]) -> Iterator[Any]:
+    """Yield values that are too short, too long, too few or too many for a schema."""
+    if "minLength" in schema:
+        yield ""
+    if "maxLength" in schema:
+        yield "https://x.example/" + "x" * schema["maxLength"]
+    if "minItems" in schema:
+        yield []
+    if "maxItems" in schema:
+        yield ["x.example"] * (schema["maxItems"] + 1)
+
+
+def test_answers_about_people_are_kept_by_no_cache(acme: Tenant, mapping: str) -> None:
+    listed = acme.api("GET", f"/organizations/{acme.organization_id}/memberships")
+    assert listed.headers["Cache-Control"] == "no-store"
+    assert acme.api("GET", mapping).headers["Cache-Control"] == "private, no-cache"
 
 
 @pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", ""])
@@ -175,6 +248,8 @@ def test_the_audit_log_is_filtered_and_paged(acme: Tenant, globex: Tenant) -> No
     assert len(found(f"organization_id={globex.organization_id}")) == 1
     assert len(found(f"actor={key}")) == 2
     assert found("action=scim_token.revoked") == []
+    assert found(f"target_id={everything[1]}") == [everything[1]]
+    assert found(f"until={begun}") == []
     seen: list[str] = []
     cursor: str | None = ""
     while cursor is not None:
