@@ -3,14 +3,24 @@
 import argparse
 import re
 
-from bench import scim, webhooks
+from bench import processes, scim, webhooks
 from bench.measuring import machine, table
 from bench.sandbox import ROOT
 
-SUBJECTS = {"scim": scim.measure, "webhooks": webhooks.measure}
+SUBJECTS = {
+    "scim": scim.measure,
+    "scim-postgresql": scim.measure_on_postgresql,
+    "processes": processes.measure,
+    "webhooks": webhooks.measure,
+}
 # How much one run takes on when the command line does not say: people, events. The second are those of a full run.
-SIZES = {"scim": ([1000, 10_000], [1000, 10_000, 100_000]), "webhooks": ([2000], [2000])}
-THINGS = {"scim": "people", "webhooks": "events per run"}
+SIZES = {
+    "scim": ([1000, 10_000], [1000, 10_000, 100_000]),
+    "scim-postgresql": ([1000], [1000]),
+    "processes": ([1000], [1000]),
+    "webhooks": ([2000], [2000]),
+}
+THINGS = {"scim": "people", "scim-postgresql": "people", "processes": "people", "webhooks": "events per run"}
 DOCUMENT = ROOT / "docs" / "performance.md"
 
 

@@ -5,13 +5,15 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Table, select, update
+from sqlalchemy.orm import Session
 
 from bench.measuring import VoidRun
 from bench.sandbox import Sandbox
 from bench.scim_works import person
 from database import db
+from directory.lists import follow_lists
 from ids import new_id
-from models import Base, EventSequence
+from models import Base, DirectoryList, DirectoryUser, EventSequence
 
 # Rows that are inserted by one statement.
 BATCH = 2000
@@ -35,7 +37,7 @@ def add_people(installation: Sandbox, token: str, size: int, *, first: int = 0) 
     names = [f"p{number}" for number in range(first, first + size)]
     ids = [new_id("user") for _ in names]
     with db.unit_of_work() as session:
-        _copy(session.connection(), template.json["id"], f"{TEMPLATE}{first}", list(zip(ids, names, strict=True)))
+        _copy(session, template.json["id"], f"{TEMPLATE}{first}", list(zip(ids, names, strict=True)))
     _check(client, headers, template, ids[-1], names[-1])
     client.delete(f"/scim/v2/Users/{template.json['id']}", headers=headers)
     return ids, names
@@ -54,10 +56,11 @@ def _check(client: Any, headers: dict[str, str], template: Any, id_: str, name: 
     client.patch(path, json=body, headers=headers)
 
 
-def _copy(connection: Connection, template_id: str, template_name: str, people: Sequence[tuple[str, str]]) -> None:
-    rows = {
-        table: found for table in Base.metadata.sorted_tables if (found := _rows_of(connection, table, template_id))
-    }
+def _copy(session: Session, template_id: str, template_name: str, people: Sequence[tuple[str, str]]) -> None:
+    connection = session.connection()
+    organization_id = session.scalars(select(DirectoryUser.organization_id).filter_by(user_id=template_id)).one()
+    tables = [table for table in Base.metadata.sorted_tables if table is not DirectoryList.__table__]
+    rows = {table: found for table in tables if (found := _rows_of(connection, table, template_id))}
     for start in range(0, len(people), BATCH):
         for table, templates in rows.items():
             batch = people[start : start + BATCH]
@@ -65,6 +68,7 @@ def _copy(connection: Connection, template_id: str, template_name: str, people: 
             if "sequence" in table.c:
                 _number(connection, copies)
             connection.execute(table.insert(), copies)
+    follow_lists(session, organization_id, [{"action": "created", "type": "User", "id": id_} for id_, _ in people])
 
 
 def _rows_of(connection: Connection, table: Table, template_id: str) -> list[dict[str, Any]]:

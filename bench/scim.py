@@ -60,6 +60,12 @@ def measure(*, size: int, repeat: int, seconds: float = SECONDS) -> list[Measure
     return rows
 
 
+def measure_on_postgresql(*, size: int, repeat: int, seconds: float = SECONDS) -> list[Measurement]:
+    """Return requests per second of each work on PostgreSQL, which runs on the same processor."""
+    with _product(size, postgresql=True) as steps:
+        return [row for work in MAKERS for row in _rows(work, _rounds({OURS: steps[work]}, repeat, seconds))]
+
+
 def _rounds(steps: dict[str, Step], repeat: int, seconds: float) -> dict[str, Runs]:
     """Let all take turns, after a short round that does not count."""
     for step in steps.values():
@@ -112,14 +118,14 @@ def _steps(stack: ExitStack, server: Server, asked: dict[str, Work]) -> dict[str
 
 
 @contextmanager
-def _product(size: int) -> Iterator[dict[str, Step]]:
+def _product(size: int, *, postgresql: bool = False) -> Iterator[dict[str, Step]]:
     with ExitStack() as stack:
-        installation = stack.enter_context(sandbox(redis_processor=0, SCIM_RATE_LIMIT=RATE_LIMIT))
+        installation = stack.enter_context(sandbox(processor=0, postgresql=postgresql, SCIM_RATE_LIMIT=RATE_LIMIT))
         with db.unit_of_work() as session:
             made = bootstrap(session, "Acme")
         ids, names = add_people(installation, made.scim_token, size)
         db.engine.dispose()
-        server = stack.enter_context(web(PRODUCT, installation.environ, redis_pid=installation.redis_pid))
+        server = stack.enter_context(web(PRODUCT, installation.environ, beside=installation.beside))
         directory = Directory("/scim/v2", made.scim_token, ids, names, size)
         yield _steps(stack, server, works(directory))
 

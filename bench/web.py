@@ -24,12 +24,13 @@ class Server:
 
     port: int
     process: subprocess.Popen[bytes]
-    redis_pid: int | None = None
+    beside: tuple[int, ...] = ()
 
     def processes(self) -> list[psutil.Process]:
-        """Return the processes that answer requests, and the Redis that they ask."""
-        asked = [] if self.redis_pid is None else [psutil.Process(self.redis_pid)]
-        return [*psutil.Process(self.process.pid).children(recursive=True), *asked]
+        """Return the processes that answer requests, and those of the Redis and PostgreSQL that they ask."""
+        asked = [psutil.Process(pid) for pid in self.beside]
+        children = [child for process in asked for child in process.children(recursive=True)]
+        return [*psutil.Process(self.process.pid).children(recursive=True), *asked, *children]
 
     def cpu_seconds(self) -> float:
         """Return the processor seconds used so far by all who have a part in an answer."""
@@ -47,7 +48,7 @@ def web(
     application: str,
     environ: Mapping[str, str],
     *,
-    redis_pid: int | None = None,
+    beside: tuple[int, ...] = (),
     processes: int = 1,
     on_one: Callable[[], object] = lambda: on_processor(0),
 ) -> Iterator[Server]:
@@ -58,7 +59,7 @@ def web(
         server = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **environ})
     try:
         wait_until(lambda: listens(port), f"{application} answers")
-        yield Server(port, server, redis_pid)
+        yield Server(port, server, beside)
     finally:
         server.terminate()
         try:
