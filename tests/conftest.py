@@ -374,8 +374,8 @@ def long_ago(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
 # -- Waiting ------------------------------------------------------------------------
 
 
-def wait_until(condition: Any, seconds: float = 20) -> None:
-    """Wait until a condition holds; an error while asking counts as not yet."""
+def wait_until(condition: Any, seconds: float = 60) -> None:
+    """Wait until a condition holds, on a busy machine too; an error while asking counts as not yet."""
     deadline = time.monotonic() + seconds
     last: BaseException | None = None
     while time.monotonic() < deadline:
