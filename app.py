@@ -13,6 +13,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 from rq import Queue
+from sqlalchemy.engine import make_url
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 import cli
@@ -110,6 +111,36 @@ def redis_patience() -> dict[str, Any]:
     return {"socket_connect_timeout": 1, "socket_timeout": 1, "retry": Retry(NoBackoff(), 1, (RedisConnectionError,))}
 
 
+# A web process has eight threads. A worker has more, which seldom ask the database at the same time.
+POSTGRESQL_CONNECTIONS = 8
+POSTGRESQL_CONNECTIONS_AT_MOST = 40
+# How long PostgreSQL is waited for. What the address of the database says itself counts before these.
+POSTGRESQL_PATIENCE: dict[str, Any] = {
+    "connect_timeout": 5,
+    # A machine that is gone says nothing; its connection is broken off after some 30 s.
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+    # As long as a writer waits on SQLite; as long as an identity provider waits; and who died holds no lock for longer.
+    "options": "-c lock_timeout=20s -c statement_timeout=60s -c idle_in_transaction_session_timeout=60s",
+}
+
+
+def engine_options(database_url: str) -> dict[str, Any]:
+    """Return how connections to the database are made, kept and given up."""
+    options: dict[str, Any] = {"hide_parameters": True}  # errors are logged, and would show people and tokens
+    url = make_url(database_url)
+    if url.get_backend_name() != "postgresql":
+        return options
+    return options | {
+        "pool_pre_ping": True,  # PostgreSQL may have been restarted since
+        "pool_size": POSTGRESQL_CONNECTIONS,
+        "max_overflow": POSTGRESQL_CONNECTIONS_AT_MOST - POSTGRESQL_CONNECTIONS,
+        "connect_args": {name: value for name, value in POSTGRESQL_PATIENCE.items() if name not in url.query},
+    }
+
+
 def flask_config(settings: Settings) -> dict[str, object]:
     """Return what the rest of the application reads from ``app.config``."""
     is_https = settings.public_url.startswith("https://")
@@ -120,10 +151,7 @@ def flask_config(settings: Settings) -> dict[str, object]:
         # Flask-WTF knows of no fallbacks; its signer takes several keys, and signs with the last.
         "WTF_CSRF_SECRET_KEY": [*settings.secret_key_fallbacks, settings.secret_key],
         "SQLALCHEMY_DATABASE_URI": settings.database_url,
-        "SQLALCHEMY_ENGINE_OPTIONS": {
-            "pool_pre_ping": settings.database_url.startswith("postgresql"),
-            "hide_parameters": True,  # errors are logged, and would show people and tokens
-        },
+        "SQLALCHEMY_ENGINE_OPTIONS": engine_options(settings.database_url),
         "RATELIMIT_STORAGE_URI": settings.redis_url.replace("unix://", "redis+unix://", 1),  # as limits calls a socket
         "RATELIMIT_STORAGE_OPTIONS": redis_patience(),
         "RATELIMIT_STRATEGY": "moving-window",

@@ -32,13 +32,13 @@ from directory.mapping_applications import DUE_APPLICATIONS, due_applications
 from directory.mapping_applying import apply_to_everybody
 from directory.retention import remove_old_activity, remove_old_tombstones
 from directory.switching import DUE_SWITCHES, due_switches, switch_everybody
-from metrics import DRAINS_BROKEN_OFF, WEBHOOK_ATTEMPTS
+from metrics import DRAINS_BROKEN_OFF, FAILED, SUCCEEDED
 from organizations.idempotency import remove_expired_answers
 from organizations.retention import remove_old_sessions
 from organizations.scim_tokens import has_untold_ends, tell_of_ends
 from webhooks.delivery import Carrier, deliver_due, due_endpoints
 from webhooks.events import DUE_ENDPOINTS
-from webhooks.outbox import has_untimely, recall_untimely
+from webhooks.outbox import Outcome, has_untimely, recall_untimely
 from webhooks.retention import remove_expired
 
 log = logging.getLogger(__name__)
@@ -182,10 +182,16 @@ def drain(endpoint_id: str, stopping: Callable[[], bool] = lambda: False) -> int
         secret_box=current_app.extensions["secret_box"],
         stopping=stopping,
         hints=QueueMarks(current_app.extensions["queue"].connection),
+        count=count_outcomes,
     )
-    attempts = deliver_due(db, endpoint_id, carrier)
-    WEBHOOK_ATTEMPTS.inc(attempts)
-    return attempts
+    return deliver_due(db, endpoint_id, carrier)
+
+
+def count_outcomes(outcomes: Sequence[Outcome]) -> None:
+    """Count attempts for Prometheus."""
+    succeeded = sum(outcome.succeeded for outcome in outcomes)
+    SUCCEEDED.inc(succeeded)
+    FAILED.inc(len(outcomes) - succeeded)
 
 
 class Drains:

@@ -17,7 +17,10 @@ REQUEST_SECONDS = Histogram(
     ["audience", "method"],
     buckets=(0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20),
 )
-WEBHOOK_ATTEMPTS = Counter("authn_scim_webhook_attempts", "Attempts to deliver an event to an endpoint.")
+WEBHOOK_ATTEMPTS = Counter(
+    "authn_scim_webhook_attempts", "Attempts to deliver an event to an endpoint: succeeded or failed.", ["outcome"]
+)
+SUCCEEDED, FAILED = WEBHOOK_ATTEMPTS.labels("succeeded"), WEBHOOK_ATTEMPTS.labels("failed")  # told from zero
 DRAINS_BROKEN_OFF = Counter(
     "authn_scim_drains_broken_off", "Drains of an endpoint that ended by a defect; a sweep repeats them."
 )

@@ -29,7 +29,12 @@ def run(connection: Connection) -> None:
     )
     with context.begin_transaction():
         if connection.dialect.name == "postgresql":
+            # Another migration may take as long as it takes. A table in use is not waited for without an end: whoever
+            # comes after would wait as well.
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
+            connection.execute(text("SET LOCAL lock_timeout = 0"))
             connection.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
+            connection.execute(text("SET LOCAL lock_timeout = '20s'"))
         context.run_migrations()
 
 

@@ -84,7 +84,7 @@ SILENT_ATTEMPTS = 2
 class Carrier:
     """What a delivery needs beside the database: the rules of the network, the key to the secrets, time and chance.
 
-    ``stopping`` tells a drain to leave after the attempt it is at.
+    ``stopping`` tells a drain to leave after the attempt it is at; ``count`` is told what came of attempts.
     """
 
     policy: OutboundPolicy
@@ -93,6 +93,7 @@ class Carrier:
     random: Callable[[], float] = random.random
     stopping: Callable[[], bool] = lambda: False
     hints: Hints = field(default_factory=NoHints)
+    count: Callable[[Sequence[Outcome]], None] = lambda _: None
     resolve: Resolver | None = None
     limits: Limits = field(default_factory=Limits)
 
@@ -147,6 +148,7 @@ class _Drain:
                     self.carrier.hints.drop(self.endpoint_id)
                     with self.store.unit_of_work() as session:
                         upcoming = self.settle(session, outcomes)
+                    self.carrier.count(outcomes)
         return attempts
 
     # -- Sending, outside of any transaction

@@ -44,6 +44,8 @@ class Machine:
         for directory in ("bin", "data", "backups", "run"):
             (root / directory).mkdir()
         self.replaced = {
+            ".venv/bin/pip install --requirement requirements.txt": ":",
+            "<version>": "v1.2.3",
             "runuser --user authn-scim --preserve-environment -- ": "",
             "--owner authn-scim --group authn-scim ": "",
             "/opt/authn-scim/.venv/bin": str(Path(sys.executable).parent),
@@ -64,8 +66,9 @@ class Machine:
         command = root / "bin" / "authn-scim"
         command.write_text(self.here((ROOT / "deploy" / "systemd" / "authn-scim").read_text()))
         command.chmod(0o755)
-        (root / "bin" / "systemctl").write_text(f'#!/bin/sh\necho "$@" >> {root}/systemctl.log\n')
-        (root / "bin" / "systemctl").chmod(0o755)
+        for name in ("systemctl", "git"):  # what they are told is kept, and nothing done
+            (root / "bin" / name).write_text(f'#!/bin/sh\necho "$@" >> {root}/{name}.log\n')
+            (root / "bin" / name).chmod(0o755)
 
     def here(self, text: str) -> str:
         """Return a text of the page with the paths of this test."""
@@ -148,11 +151,15 @@ def test_the_page_works_from_the_first_start_to_a_restored_backup(tmp_path: Path
         seen = sequence(url, made)
         check_metrics(url)
         check_log(machine, url, made["scim_token"])
-    (backup,) = (tmp_path / "backups").iterdir()
-    assert oct(backup.stat().st_mode & 0o777) == "0o600"
+        machine.run(commands_with("git checkout"))
+        assert {"kept", "later"} == {name.partition("@")[0] for name in users(url, made)}
+    backups = list((tmp_path / "backups").iterdir())
+    assert [oct(backup.stat().st_mode & 0o777) for backup in backups] == ["0o600"] * 2
+    assert "checkout v1.2.3" in (tmp_path / "git.log").read_text()
 
     machine.run(commands_with("after-restore\n"))
-    stopped, started = (tmp_path / "systemctl.log").read_text().splitlines()
+    restarted, stopped, started = (tmp_path / "systemctl.log").read_text().splitlines()
+    assert restarted == "restart authn-scim-web authn-scim-worker@1 authn-scim-sweep"
     assert "authn-scim-web.socket" in stopped and "authn-scim-web.socket" in started
 
     with machine.serving() as url:

@@ -4,9 +4,10 @@ import os
 import re
 import signal
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 from tests import okta
 from tests.conftest import SECRET_KEY, postgres_database, wait_until
 from tests.deployment.conftest import servers
+from tests.deployment.creating import Creating
 from tests.deployment.running import Running
 from tests.deployment.test_crashes import Product
 
@@ -27,6 +29,7 @@ class Machines:
     first: Running
     second: Running
     secret_key: str
+    start: Callable[[], Running]
 
     def api(self, method: str, path: str, json: Any = None) -> Any:
         """Call the management API of the second machine, the one that outlives the other."""
@@ -64,7 +67,7 @@ def machines(data: Path, postgres_url: str, postgres_template: str, redis_url: s
             "SCIM_RATE_LIMIT": "100 per minute",
         }
         first, second = start(**settings), start(**settings)
-        yield Machines(first, second, first.printed("Secret key"))
+        yield Machines(first, second, first.printed("Secret key"), partial(start, **settings))
 
 
 @pytest.fixture
@@ -152,3 +155,27 @@ def test_what_a_machine_that_died_left_due_is_delivered_by_the_other(
     assert event["data"]["user"]["email_address"] == "left.behind@acme.example"
     assert create(machines.second, token, "on.it.goes").status_code == 201
     wait_until(lambda: len(product.bodies) == 2, 60)
+
+
+def test_no_request_fails_while_a_machine_takes_the_place_of_another(machines: Machines) -> None:
+    organization = machines.api("POST", "/organizations", {"name": "Acme"})["id"]
+    path = f"/organizations/{organization}/scim/tokens"
+    # Many, since each of them has its limit.
+    tokens = [machines.api("POST", path, {"name": f"Okta {number}"})["token"] for number in range(60)]
+    idp = Creating([machines.second.url], tokens)
+
+    with idp.at_work():
+        idp.has_done_more()
+        machines.first = machines.start()
+        idp.urls = [machines.second.url, machines.first.url]
+        idp.has_done_more()
+        idp.urls = [machines.first.url]  # as docs/deploy.md says: first out of the balancer
+        idp.has_done_more()
+        machines.second.ctrl_c()
+        idp.has_done_more()
+
+    assert idp.failures == []
+    assert set(idp.statuses) == {201}
+    headers = {"Authorization": f"Bearer {tokens[0]}"}
+    everybody = httpx.get(f"{machines.first.url}/scim/v2/Users?count=0", headers=headers, timeout=60)
+    assert everybody.json()["totalResults"] == len(idp.statuses)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flask import Flask
+from prometheus_client import REGISTRY
 from rq import Queue
 from rq.job import Job
 from sqlalchemy import func, select, update
@@ -181,3 +182,19 @@ def test_the_sweep_leaves_alone_what_is_not_due_disabled_or_being_sent(
         app.extensions["queue"].empty()
         acme.api("PATCH", f"/webhook-endpoints/{endpoint['id']}", {"enabled": False})
         assert jobs.sweep_once() == 0
+
+
+def test_attempts_are_counted_by_what_came_of_them(
+    app: Flask, acme: Tenant, receiver: Receiver, add_endpoint: AddEndpoint
+) -> None:
+    def counted() -> list[float]:
+        name = "authn_scim_webhook_attempts_total"
+        found = [REGISTRY.get_sample_value(name, {"outcome": outcome}) for outcome in ("succeeded", "failed")]
+        return [value for value in found if value is not None]
+
+    add_endpoint(acme, receiver)
+    receiver.answers = [status(200), status(500), status(200)]
+    succeeded, failed = counted()
+    make_events(acme, 3)
+    work(app)
+    assert counted() == [succeeded + 2, failed + 1]
