@@ -30,7 +30,6 @@ from sqlalchemy.engine import make_url
 from werkzeug.routing import Rule
 
 from app import create_app, redis_patience
-from blueprints.limits import limiter
 from config import Settings
 from database import db
 from organizations.organizations import bootstrap
@@ -285,12 +284,8 @@ def environ(tmp_path: Path, database_url: str, redis_url: str) -> dict[str, str]
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a Redis that answers late on a busy machine count as there, and the limiter know nothing of an earlier one.
-
-    The limiter is one for the whole process, and stays with its own memory for up to half a minute after a failure.
-    """
+    """Let a Redis that answers late on a busy machine count as there."""
     monkeypatch.setattr("app.redis_patience", lambda: {**redis_patience(), "socket_timeout": 30})
-    limiter._storage_dead = False
 
 
 @pytest.fixture

@@ -84,3 +84,16 @@ def test_the_holder_of_a_revoked_token_takes_no_place(environ: dict[str, str], r
     with app.app_context(), db.unit_of_work() as session:
         session.execute(update(ScimToken).values(revoked_at=None))
     assert [acme.scim("GET", "/Users").status_code for _ in range(2)] == [200, 429]
+
+
+def test_that_redis_was_away_for_one_application_says_nothing_about_the_next(
+    environ: dict[str, str], request: pytest.FixtureRequest
+) -> None:
+    nowhere = f"unix://{environ['DATA_DIR']}/nothing.sock"
+    alone = create_app(Settings.from_environment({**environ, "REDIS_URL": nowhere}))
+    alone.test_client().get("/scim/v2/Users", headers={"Authorization": "Bearer scim_unknown"})
+    acme: Tenant = request.getfixturevalue("acme")
+    redis = Redis.from_url(environ["REDIS_URL"])
+    before = scripts_run(redis)
+    assert acme.scim("GET", "/Users").status_code == 200
+    assert scripts_run(redis) - before == 1
