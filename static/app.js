@@ -113,6 +113,15 @@ function keepLive(panel) {
   later();
 }
 
+// On a narrow screen the sections stand side by side and scroll; the one that is open comes into view.
+function showCurrentSection(bar) {
+  const current = bar.querySelector("[aria-current]");
+  if (current) {
+    bar.scrollLeft += current.getBoundingClientRect().left - bar.getBoundingClientRect().left - bar.clientWidth / 3;
+  }
+}
+
+document.querySelectorAll("nav.sections").forEach(showCurrentSection);
 document.querySelectorAll("[data-live]").forEach(keepLive);
 document.querySelectorAll("[data-copy]").forEach(offerCopy);
 document.querySelectorAll("form[data-once]").forEach(sendOnce);
