@@ -112,6 +112,8 @@ def find_latest_acts(
     session: Session, organization_id: str, target_ids: Sequence[str], actions: Sequence[str]
 ) -> dict[str, AdministrativeAct]:
     """Return for each of these targets the latest of some acts on it; for a target without any, nothing."""
+    if not target_ids:
+        return {}  # a list of nothing would be looked for in the whole log
     act = AdministrativeAct
     query = (
         select(act)

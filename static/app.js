@@ -49,6 +49,18 @@ function sendOnce(form) {
 // A live panel is read anew from the page that it stands on, while somebody looks at it.
 const LIVE_MS = 2000;
 
+// What stands elsewhere on the page and follows from the same: the steps that are done, the button that goes on.
+function follow(element, page) {
+  const fresh = page.getElementById(element.id);
+  if (!fresh || element.outerHTML === fresh.outerHTML) {
+    return;
+  }
+  element.className = fresh.className;
+  if (!element.contains(document.activeElement) || element === document.activeElement) {
+    element.replaceChildren(...fresh.childNodes);
+  }
+}
+
 function keepLive(panel) {
   const say = panel.parentElement.querySelector("[data-live-say]");
   panel.querySelectorAll("[data-live-manual]").forEach((element) => (element.hidden = true));
@@ -57,7 +69,7 @@ function keepLive(panel) {
   let said = panel.dataset.say;
 
   async function look() {
-    if (document.hidden || panel.contains(document.activeElement)) {
+    if (document.hidden) {
       return;
     }
     const response = await fetch(window.location.href, { headers: { Accept: "text/html" }, cache: "no-store" });
@@ -71,15 +83,22 @@ function keepLive(panel) {
     }
     fresh.querySelectorAll("[data-live-manual]").forEach((element) => (element.hidden = true));
     fresh.querySelectorAll("[data-live-on]").forEach((element) => (element.hidden = false));
-    if (fresh.innerHTML !== shown) {
+    // Who stands in the panel is not disturbed for a few seconds more or less, but by news.
+    const disturbs = panel.contains(document.activeElement);
+    if (fresh.innerHTML !== shown && (!disturbs || fresh.dataset.say !== said)) {
       shown = fresh.innerHTML;
       panel.className = fresh.className;
       panel.replaceChildren(...fresh.childNodes);
+      if (disturbs) {
+        panel.tabIndex = -1;
+        panel.focus();
+      }
     }
     if (fresh.dataset.say !== said) {
       said = fresh.dataset.say;
       say.textContent = said;
     }
+    document.querySelectorAll("[data-live-too]").forEach((element) => follow(element, page));
   }
 
   function later() {
@@ -94,6 +113,15 @@ function keepLive(panel) {
   later();
 }
 
+// On a narrow screen the sections stand side by side and scroll; the one that is open comes into view.
+function showCurrentSection(bar) {
+  const current = bar.querySelector("[aria-current]");
+  if (current) {
+    bar.scrollLeft += current.getBoundingClientRect().left - bar.getBoundingClientRect().left - bar.clientWidth / 3;
+  }
+}
+
+document.querySelectorAll("nav.sections").forEach(showCurrentSection);
 document.querySelectorAll("[data-live]").forEach(keepLive);
 document.querySelectorAll("[data-copy]").forEach(offerCopy);
 document.querySelectorAll("form[data-once]").forEach(sendOnce);

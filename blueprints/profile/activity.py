@@ -10,7 +10,7 @@ from flask import Blueprint, Response, render_template, request
 from blueprints.profile.access import may, needs, signed_in
 from blueprints.profile.exports import csv_lines, download, json_lines
 from blueprints.profile.forms import printable
-from blueprints.profile.words import minute
+from blueprints.profile.words import machine_time
 from database import db
 from directory.activity import ACTIONS, activity_object
 from directory.activity_search import (
@@ -179,7 +179,7 @@ def exported(
 def cells(entry: DirectoryActivity, token: str) -> tuple[Any, ...]:
     """Return an entry as a row of a spreadsheet."""
     return (
-        minute(entry.occurred_at),
+        machine_time(entry.occurred_at),
         ACTIONS.get(entry.action, entry.action),
         entry.status,
         entry.method,

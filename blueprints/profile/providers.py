@@ -9,7 +9,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Provider:
-    """What an admin clicks in one identity provider, and what it can and cannot do."""
+    """What an admin clicks in one identity provider, and what it can and cannot do.
+
+    ``needed`` is what makes the setup impossible where it is missing, so it is said before anything else.
+    """
 
     slug: str
     name: str
@@ -27,6 +30,18 @@ class Provider:
     reassign: str
     name_missing: str
     limits: tuple[str, ...]
+    needed: str = ""
+    variant: "Variant | None" = None
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What an admin clicks instead, where the pages of the provider look another way for some of its apps."""
+
+    summary: str
+    base_url_steps: tuple[str, ...]
+    connect_steps: tuple[str, ...]
+    note: str
 
 
 OKTA = Provider(
@@ -36,7 +51,6 @@ OKTA = Provider(
     base_url_field="Base URL",
     base_url_steps=(
         "In the Okta admin console, open **Applications** and the app with which this organization signs in.",
-        "In **General**, check that **Provisioning** is set to **SCIM**. An app of Okta's catalogue has it already.",
         "Open **Provisioning** → **Integration** → **Configure API Integration** and tick **Enable API integration**.",
         "**Base URL**: paste the address above. Okta appends `/Users` and `/Groups` itself.",
     ),
@@ -65,6 +79,24 @@ OKTA = Provider(
         "Suspending a person in Okta sends nothing. Unassign or deactivate them.",
         "Okta has no bulk operation: a first back-fill comes person by person, some 100 in a second at most.",
         "Unlinking a pushed group may leave it here. Choose “Delete the group in the target app” to remove it.",
+    ),
+    variant=Variant(
+        summary="No **Configure API Integration** there? It is an app of your own",
+        base_url_steps=(
+            "In **General** → **App Settings** → **Edit**, set **Provisioning** to **SCIM** and save.",
+            "Open **Provisioning** → **Integration** → **Edit**.",
+            "**SCIM connector base URL**: paste the address above.",
+            "**Unique identifier field for users**: type `userName`.",
+            "**Supported provisioning actions**: tick **Push New Users**, **Push Profile Updates**, **Push Groups**.",
+        ),
+        connect_steps=(
+            "**Authentication Mode**: choose **HTTP Header**, and paste the token beside **Bearer**.",
+            "Click **Test Connector Configuration**, and **Save**.",
+            "In **Provisioning** → **To App** → **Edit**, enable **Create Users**, **Update User Attributes** and "
+            "**Deactivate Users**, and save.",
+        ),
+        note="Okta offers this to SAML and SWA apps. An OIDC app of your own cannot provision: make a SWA app beside "
+        "it, hide its icon from people, assign the same people to it, and set that one up here.",
     ),
 )
 
@@ -114,8 +146,7 @@ GOOGLE = Provider(
     base_url_field="Endpoint URL",
     base_url_steps=(
         "In the Google Admin console, open **Apps** → **Web and mobile apps** and the app of this organization.",
-        "Open **Autoprovisioning** → **Configure autoprovisioning**. Only apps of Google's catalogue have it; a custom "
-        "SAML app has not.",
+        "Open **Autoprovisioning** → **Configure autoprovisioning**.",
         "Google asks for the access token first, then for the **Endpoint URL**: paste the address above.",
     ),
     bearer_field="Access token",
@@ -139,9 +170,10 @@ GOOGLE = Provider(
     name_missing="Check **Attribute mapping** in Autoprovisioning: first name belongs to `name.givenName`.",
     limits=(
         "Groups are not pushed, so roles cannot follow them.",
-        "Custom SAML apps have no autoprovisioning. Ask your vendor for the app of Google's catalogue.",
         "Suspending and removing are separate settings. A removal may arrive up to 21 days later.",
     ),
+    needed="Only apps of Google's catalogue have **Autoprovisioning**. A custom SAML app has none, and no setting adds "
+    "it: ask your vendor for the app of the catalogue. Without one, Google cannot keep people up to date here.",
 )
 
 RIPPLING = Provider(

@@ -1,7 +1,8 @@
 """``make screenshots``: pictures of the main pages, for the README and the docs.
 
 A server of its own, an invented organization, Okta as the simulator plays it,
-and the way through the wizard by clicks. What is invented is the same each time.
+and the way through the wizard by clicks. What is invented is the same each time,
+and written in letters that the fonts of a bare machine have.
 """
 
 from pathlib import Path
@@ -14,11 +15,16 @@ from simulator.own_server import OwnServer
 from simulator.people import Person
 from tests.browser.windows import new_window, running_browser
 
+# The server's own address is another one each time.
+PUBLIC_URL = "https://scim.example.com"
+SAY_PUBLIC_URL = """([mine, example]) => document.querySelectorAll("code, #base-url").forEach((element) => {
+  element.textContent = element.textContent.replace(mine, example);
+})"""
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
 PEOPLE = [
     Person("00u1", "nadia.petrov@acme.example", "Nadia", "Petrov", "en-US"),
     Person("00u2", "li.wei@acme.example", "Li", "Wei", "en-US"),
-    Person("00u3", "sakura.yamada@acme.example", "さくら", "山田", "ja-JP"),
+    Person("00u3", "eleni.ioannou@acme.example", "Ελένη", "Ιωάννου", "el-GR"),
     Person("00u4", "amina.alarabi@acme.example", "أمينة", "العربي", "ar-EG"),
     Person("00u5", "jose.garcia@acme.example", "José", "García", "es-ES"),
     Person("00u6", "siobhan.oneill@acme.example", "Siobhan", "O’Neill", "en-IE"),
@@ -71,6 +77,7 @@ def picture(page: Page, address: str, name: str, **how: Any) -> None:
     """Take a picture of a page, as high as the page is, or of what the window shows."""
     page.goto(address)
     page.wait_for_load_state("networkidle")
+    page.evaluate(SAY_PUBLIC_URL, ["/".join(address.split("/")[:3]), PUBLIC_URL])
     page.screenshot(path=IMAGES / f"{name}.png", full_page=how.get("full", True), animations="disabled")
 
 

@@ -50,9 +50,9 @@ def fill(tenant: Any) -> None:
     ids = []
     for number, (given, family) in enumerate(PEOPLE):
         name = {"givenName": given, "familyName": family}
-        body = okta.user(f"{'long-' * 12 * number}person{number}", name=name, displayName=f"{given} {family}")
+        body = okta.user(f"{'long' * 15 * number}person{number}", name=name, displayName=f"{given} {family}")
         ids.append(tenant.scim("POST", "/Users", body, headers=HEADERS).json["id"])
-    tenant.scim("POST", "/Groups", okta.group(f"Ärzte {LONG} مهندسون", *ids), headers=HEADERS)
+    tenant.scim("POST", "/Groups", okta.group(f"مهندسون {LONG * 4}", *ids), headers=HEADERS)
     tenant.scim("PATCH", f"/Users/{ids[0]}", okta.set_active(False), headers=HEADERS)
     tenant.scim("POST", "/Users", okta.user("person0"), headers=HEADERS)
     tenant.scim("POST", "/Users", okta.user("nobody", name={}), headers=HEADERS)

@@ -27,6 +27,15 @@ WIDTHS = (360, 1280)
 SCHEMES = ("light", "dark")
 ZOOMED = 640  # what is left of 1280 at 200 %
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+RULES = {"runOnly": {"type": "tag", "values": WCAG}, "resultTypes": ["violations"]}
+# Between the two a table stands beside little or much; what is cut off there is found without the slow rules.
+BETWEEN = (740, 1024)
+# What hides its overflow cuts off what is too wide in it; an ellipsis says so, and a clip path is meant to.
+CUT_OFF = """() => [...document.querySelectorAll("body *")].filter((element) => {
+  const style = getComputedStyle(element);
+  const hides = style.overflowX === "hidden" && style.textOverflow !== "ellipsis" && style.clipPath === "none";
+  return hides && element.scrollWidth > element.clientWidth + 1;
+}).map((element) => `${element.tagName}.${element.className}`)"""
 # The browser notes every answer from 400 on in its console; that is no fault of the page.
 EXPECTED_NOISE = "the server responded with a status of 4"
 
@@ -53,20 +62,22 @@ class Window:
             scheme = SCHEMES[WIDTHS.index(width)]
             self.page.emulate_media(color_scheme=scheme)
             faults += self._overflows(width)
-            found = Axe().run(self.page, options={"runOnly": {"type": "tag", "values": WCAG}})
+            found = Axe().run(self.page, options=RULES)
             if found.response["violations"]:
                 faults.append(f"at {width}, {scheme}: {found.generate_report()}")
             other = SCHEMES[1 - WIDTHS.index(width)]
             self.page.emulate_media(color_scheme=other)
-        self.page.set_viewport_size({"width": ZOOMED, "height": 400})
-        faults += self._overflows(ZOOMED)
+        for width in (ZOOMED, *BETWEEN):
+            self.page.set_viewport_size({"width": width, "height": 400})
+            faults += self._overflows(width)
         if self.page.locator("h1").count() != 1:
             faults.append("not one h1")
         assert [*faults, *self.complaints] == [], f"{self.page.title()} at {self.page.url}: {faults} {self.complaints}"
 
     def _overflows(self, width: int) -> list[str]:
         overflow = self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        return [f"{overflow} pixels too wide at {width}"] if overflow > 0 else []
+        cut_off = [f"{element} cuts off what is in it at {width}" for element in self.page.evaluate(CUT_OFF)]
+        return [f"{overflow} pixels too wide at {width}", *cut_off] if overflow > 0 else cut_off
 
     def tab_to(self, name: str) -> None:
         """Press Tab until the control of this name has the focus."""

@@ -173,3 +173,4 @@ def test_who_gave_a_role_is_found_by_the_membership(crowd: Crowd) -> None:
     ids = [f"orgmem_{1000000 + number}" for number in range(1, 51)]
     plan = crowd.plans(lambda s: [find_latest_acts(s, crowd.organization_id, ids, ["organization_membership.updated"])])
     assert "SCAN administrative_acts" not in plan, plan
+    assert crowd.plans(lambda s: [find_latest_acts(s, crowd.organization_id, [], ["any"])]) == ""

@@ -208,6 +208,7 @@ def test_an_export_has_all_that_the_filters_leave(app: Flask, acme: Any, busy: s
     assert response.headers["Content-Disposition"] == 'attachment; filename="activity.csv"'
     rows = list(csv.DictReader(io.StringIO(response.text.removeprefix("\ufeff"))))
     assert len(rows) == 1200 and len({row["request_id"] for row in rows}) == 1200
+    assert all(re.fullmatch(r"[0-9-]{10}T[0-9:]{8}Z", row["time"]) for row in rows)
     lines = acme_admin.open(f"{ACTIVITY}/export?format=jsonl&what=refused").text.splitlines()
     [refused] = [json.loads(line) for line in lines]
     assert refused["status"] == 409 and "nadia.petrov" in refused["request_body"]

@@ -130,6 +130,13 @@ def test_every_route_declares_whom_it_serves(app: Flask) -> None:
     assert [endpoint for endpoint, rule in declared.items() if rule is None] == []
 
 
+def test_no_form_is_open_to_whoever_may_only_read(app: Flask) -> None:
+    declared = rules(app)
+    forms = [route for route in page_routes(app) if route.method != "GET"]
+    reading = [str(route) for route in forms if any(":read" in one for one in declared[route.endpoint].any_of)]
+    assert forms and reading == []
+
+
 def test_every_way_to_a_page_is_in_the_one_blueprint(app: Flask) -> None:
     others = {rule.endpoint.split(".")[0] for rule in app.url_map.iter_rules()} - {"profile"}
     assert others == {"scim", "management", "docs", "health", "metrics", "static"}, (

@@ -73,7 +73,7 @@ def test_the_list_has_pages_and_they_keep_the_search(
 def test_without_groups_the_page_teaches_where_they_come_from(acme_admin: Any) -> None:
     page = acme_admin.get(GROUPS)
     assert "No groups yet" in page.text and "Push group memberships immediately" in page.text
-    assert "Google Workspace provisions no groups to custom apps" in page.text
+    assert "Google Workspace pushes no groups." in page.text
     assert not page.soup.select("form[role=search]")
 
 

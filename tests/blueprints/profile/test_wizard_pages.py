@@ -62,7 +62,15 @@ def test_okta_is_told_in_okta_s_words(acme_admin: Any) -> None:
         assert words in clicks
 
 
+def test_okta_s_other_page_for_an_app_of_one_s_own_is_told_too(acme_admin: Any) -> None:
+    assert "SCIM connector base URL" in acme_admin.get(f"{SETUP}/okta/base-url").text
+    page = acme_admin.get(f"{SETUP}/okta/connect")
+    assert "Test Connector Configuration" in page.text and "An OIDC app of your own cannot provision" in page.text
+
+
 def test_what_a_provider_cannot_do_is_said(acme_admin: Any) -> None:
+    assert acme_admin.get(f"{SETUP}/google/base-url").words(".notice").startswith("Before you start. Only apps")
+    assert "Push the groups" not in acme_admin.get(f"{SETUP}/google/done").text
     assert "Groups are not pushed" in acme_admin.get(f"{SETUP}/google/connect").text
     assert "40 minutes" in acme_admin.get(f"{SETUP}/entra/connect").text
 
