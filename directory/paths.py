@@ -48,9 +48,11 @@ class Step:
 
     def apply(self, values: list[Any], reading: Reading) -> list[Any]:
         """Return the attribute of each value; a list on the way is gone through element by element."""
-        if self.select is None and len(values) == 1 and isinstance(values[0], dict):  # nearly always
+        if len(values) == 1 and not isinstance(values[0], list):  # nearly always
             reading.spend(1)
             only = reading.attribute(values[0], self.name)
+            if self.select is not None:
+                return self.select(_as_list(only)[:MAX_ELEMENTS], reading)
             return [] if only is None else [only]
         found: list[Any] = []
         left = MAX_ELEMENTS
@@ -87,12 +89,6 @@ class Location:
     schema: str | None
     steps: tuple[Step, ...]
 
-    def start(self, reading: Reading) -> Any:
-        """Return what the first step starts from, or None when the resource has no such schema."""
-        if self.schema is None:
-            return reading.resource
-        return reading.attribute(reading.resource, self.schema)
-
 
 @dataclass(frozen=True)
 class AttributePath:
@@ -115,7 +111,9 @@ class AttributePath:
         :raises Exhausted: When the work of the reading is used up.
         """
         for location in self.locations:
-            start = location.start(reading)
+            start = (
+                reading.resource if location.schema is None else reading.attribute(reading.resource, location.schema)
+            )
             if start is not None:
                 values = [start]
                 for step in location.steps:

@@ -44,7 +44,8 @@ class Reading:
         """
         if isinstance(element, dict):
             if len(element) > _FEW:
-                return self._index(element).get(name)
+                index = self._indexed.get(id(element))
+                return (self._index(element) if index is None else index).get(name)
             for key, value in element.items():
                 if key.lower() == name:
                     return value
@@ -53,8 +54,6 @@ class Reading:
 
     def _index(self, element: dict[str, Any]) -> dict[str, Any]:
         """Return an object with lower-case names; of two names that differ only in case the first counts."""
-        index = self._indexed.get(id(element))
-        if index is None:
-            self.spend(len(element) >> 4)
-            index = self._indexed[id(element)] = {key.lower(): element[key] for key in reversed(element)}
+        self.spend(len(element) >> 4)
+        index = self._indexed[id(element)] = {key.lower(): element[key] for key in reversed(element)}
         return index
