@@ -36,6 +36,7 @@ from scim.cursors import PageCursors, query_of
 from scim.documents import StoredDocument, etag_of, render_list
 from scim.filters import parse_filter
 from scim.group_members import MemberOperations, take_members
+from scim.lookups import plain_list_of
 from scim.messages import ListRequest, PatchRequest, PlainPatch
 from scim.operations import check_number, read_operations
 from scim.plain import Change, NotPlain, PlainUsers, replaced_document
@@ -279,6 +280,12 @@ class DirectoryHandler(ScimHandler):
     def search(self, request: ScimRequest) -> ScimResponse:
         """Search one resource type, or all of them at the root (RFC 7644 §3.4.2)."""
         target = self.service.route(request, Operation.search)
+        plain = (
+            plain_list_of((target.endpoint or "")[:-1], request.query) if target.endpoint in PLAIN_ENDPOINTS else None
+        )
+        if plain is not None:
+            text = plain.answer(self.storage.session, self.storage.directory, request.base_url)
+            return TextResponse(HTTPStatus.OK, text)
         known = {key: request.query[key] for key in SEARCH_REQUEST_PARAMETERS if key in request.query}
         return self._list(request.base_url, self.service.searched_types(target.endpoint), known)
 
