@@ -1,6 +1,7 @@
 """The composition root: settings, extensions, blueprints, commands."""
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -28,6 +29,14 @@ from webhooks.secrets import SecretBox
 csrf = CSRFProtect()
 
 
+class Application(Flask):
+    """Flask, without asking of each function that it calls in a request whether that is a coroutine: none is."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function as it is."""
+        return func
+
+
 class CookieSessions(SecureCookieSessionInterface):
     """Flask's sessions, without the cost of a signer for whoever brings no cookie: every program."""
 
@@ -39,7 +48,7 @@ class CookieSessions(SecureCookieSessionInterface):
 def create_app(settings: Settings | None = None) -> Flask:
     """Return the application, set up from the given settings or from the environment."""
     settings = settings or Settings.from_environment()
-    app = Flask(__name__)
+    app = Application(__name__)
     app.config.from_mapping(flask_config(settings))
     app.session_interface = CookieSessions()
     app.url_map.strict_slashes = False
@@ -131,6 +140,7 @@ def flask_config(settings: Settings) -> dict[str, object]:
         "WTF_CSRF_TIME_LIMIT": None,  # a form is valid as long as the session
         "PUBLIC_URL": settings.public_url,
         "SCIM_ENDPOINT_URL": settings.scim_endpoint_url,
+        "SCIM_BASE_URL": settings.scim_endpoint_url.rstrip("/"),
         "SCIM_RATE_LIMIT": settings.scim_rate_limit,
         "API_RATE_LIMIT": settings.api_rate_limit,
         "METRICS_TOKEN": settings.metrics_token,

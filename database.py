@@ -6,7 +6,7 @@ import sqlite3
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from flask_sqlalchemy import SQLAlchemy
@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from errors import Conflict
 from models import Base
-from prepared import Prepared, Runner
+from prepared import KEPT, RUNNER, Prepared, Runner
 from writing_turns import turns_of
 
 log = logging.getLogger(__name__)
@@ -26,8 +26,6 @@ AfterCommit = Callable[[Session], None]
 # How long a writer waits for another one on SQLite before it gives up.
 SQLITE_BUSY_MILLISECONDS = 20_000
 READ_ONLY = "authn_scim_read_only"
-# For a connection whose transactions are begun and ended by whoever keeps it.
-KEPT = "authn_scim_kept"
 # Where a connection keeps its turn to write.
 TURN = "authn_scim_turn"
 
@@ -72,14 +70,13 @@ class Database(SQLAlchemy):
         if self.after_commit is not None:
             self.after_commit(session)
 
-    @contextmanager
-    def reading(self) -> Iterator[Session]:
+    def reading(self) -> AbstractContextManager[Session]:
         """Yield the session of one transaction that only reads: one snapshot, no lock against writers."""
         engine = self.engine
-        if engine.dialect.name == "sqlite":
-            with self._sqlite_reader(engine).transaction() as session:
-                yield session
-            return
+        return self._sqlite_reader(engine) if engine.dialect.name == "sqlite" else self._reading_from_pool()
+
+    @contextmanager
+    def _reading_from_pool(self) -> Iterator[Session]:
         session = self.session()
         session.rollback()
         session.info.clear()
@@ -114,8 +111,9 @@ def savepoint(session: Session) -> Iterator[None]:
 
 
 class SqliteReader:
-    """A connection and a session that one thread keeps to read a SQLite file with.
+    """A connection and a session that one thread keeps to read a SQLite file with: ``with`` it for one snapshot.
 
+    Within another snapshot it is the same one.
     Taking both for each transaction costs more than most reads. To SQLAlchemy all
     is one transaction without an end; those of SQLite are begun and ended here.
     The connection is of no pool, refuses to write, and is closed with its thread.
@@ -124,6 +122,7 @@ class SqliteReader:
     def __init__(self, engine: Engine) -> None:
         self._pool, self._process = engine.pool, os.getpid()
         self._failed: bool = False
+        self._depth = 0
         self._connection = engine.connect().execution_options(**{KEPT: True})
         self._connection.detach()
         driver = self._connection.connection.dbapi_connection
@@ -137,22 +136,24 @@ class SqliteReader:
         """Tell whether it reads that engine's file: it has not failed, and neither was the engine disposed of since."""
         return self._pool is engine.pool and not self._failed and self._process == os.getpid()
 
-    @contextmanager
-    def transaction(self) -> Iterator[Session]:
-        """Yield the session for one snapshot; within another one, for the same."""
-        if self._driver.in_transaction:
-            yield self._session
-            return
-        self._driver.execute("BEGIN")
-        try:
-            yield self._session
-        except SQLAlchemyError:
+    def __enter__(self) -> Session:
+        if not self._depth:
+            self._driver.execute("BEGIN")
+        self._depth += 1
+        return self._session
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._depth -= 1
+        if kind is not None and issubclass(kind, SQLAlchemyError):
             self._failed = True  # it may be the connection's fault
-            raise
-        finally:
-            self._driver.rollback()
+        if self._depth:
+            return
+        self._driver.rollback()
+        if self._session.identity_map or self._session.new:
             self._session.expunge_all()
-            self._session.info.clear()
+        info = self._session.info
+        for key in info.keys() - {RUNNER}:  # whose transaction has no end
+            del info[key]
 
 
 INHERITED: list[Connection] = []

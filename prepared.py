@@ -8,7 +8,7 @@ It belongs to the session's transaction like any other statement, is seen by lis
 ``before_cursor_execute`` and ``after_cursor_execute``, and fails with SQLAlchemy's errors.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from json import JSONEncoder
 from typing import Any
@@ -23,6 +23,8 @@ Row = tuple[Any, ...]
 Converter = Callable[[Any], Any]
 # As ``json.dumps`` writes it, which asks each time how.
 _json_text: Converter = JSONEncoder().encode
+# The option of a connection whose transactions are begun and ended by whoever keeps it, all with one runner.
+KEPT = "authn_scim_kept"
 # Under this key of ``session.info`` stands what the transaction runs its statements with.
 RUNNER = "prepared_runner"
 
@@ -36,9 +38,9 @@ class Runner:
     driver: Any
     transaction: SessionTransaction | None
     savepoint: SessionTransaction | None
-    # Those who want to see each statement before and after it is executed, as they were when this began.
-    before: Sequence[Any]
-    after: Sequence[Any]
+    # Those who want to see each statement before and after it is executed: as they were when the transaction began.
+    before: Iterable[Any]
+    after: Iterable[Any]
 
     @classmethod
     def of(cls, session: Session) -> "Runner":
@@ -59,7 +61,10 @@ class Runner:
     ) -> "Runner":
         """Return that of a connection, in a transaction of a session where there is one."""
         dispatch, driver = connection.dispatch, connection.connection.dbapi_connection
-        before, after = tuple(dispatch.before_cursor_execute), tuple(dispatch.after_cursor_execute)
+        before: Iterable[Any] = dispatch.before_cursor_execute
+        after: Iterable[Any] = dispatch.after_cursor_execute
+        if KEPT not in connection.get_execution_options():  # asking them each time costs more than all else here
+            before, after = tuple(before), tuple(after)
         return cls(connection, connection.dialect, driver, transaction, savepoint, before, after)
 
     def run_text(self, sql: str) -> None:

@@ -1,9 +1,17 @@
 """Reading the body of a request, whatever its sender made of it."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from flask import Response, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from errors import DomainError
+
+
+def has_no_body(environ: Mapping[str, Any]) -> bool:
+    """Tell whether a request announces no body, so that there is nothing to read (RFC 9112 §6.3)."""
+    return environ.get("CONTENT_LENGTH", "") in ("", "0") and "HTTP_TRANSFER_ENCODING" not in environ
 
 
 def request_body(max_size: int | None = None) -> bytes:

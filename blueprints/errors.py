@@ -4,7 +4,7 @@ import json
 import logging
 import math
 import time
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from flask import Flask, Response, current_app, g, jsonify, make_response, render_template, request
 from flask_limiter import RateLimitExceeded
@@ -12,6 +12,7 @@ from pydantic import Field
 from scim2_server.responses import SCIM_MEDIA_TYPE, ScimResponse
 from sqlalchemy.exc import OperationalError
 from typing_extensions import TypedDict
+from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -19,6 +20,9 @@ from blueprints.bodies import drain_refused_body
 from blueprints.limits import limiter
 from errors import Conflict, DomainError, Gone, InvalidInput, NotAllowed, NotAuthenticated, NotFound, VersionMismatch
 from ids import new_id
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +71,8 @@ def _begin_trace() -> None:
     g.trace_id = new_id("req")
     if audience() == "page":  # the pages find nothing by such a name, and say so themselves
         return
-    if "\0" in request.path or any("\0" in text for pair in request.args.items(multi=True) for text in pair):
+    query = request.environ.get("QUERY_STRING", "")
+    if "\0" in request.path or "%00" in query or "\0" in query:
         raise DomainError("The address holds a NUL character, which nothing is named by.", code="bad_request")
 
 
@@ -228,14 +233,26 @@ def _page(status: int, problems: list[DomainError]) -> BaseResponse:
     return make_response(text, status)
 
 
+class ScimText(Response):
+    """An answer of JSON text whose headers are as they are to be sent: the address in one of them is ours."""
+
+    def get_wsgi_headers(self, environ: "WSGIEnvironment") -> Headers:  # noqa: ARG002
+        """Return the headers, which say how long the text is."""
+        return self.headers
+
+
 def scim_answer(answer: ScimResponse) -> Response:
     """Return an answer of the protocol as a response of Flask."""
     text: Any = getattr(answer, "text", None)
     if text is None and answer.body is not None:
         text = json.dumps(answer.body, ensure_ascii=False)
-    headers = {name: value for name, value in answer.headers.items() if name != "Content-Type"}
-    response = Response(text, answer.status.value, headers, content_type=SCIM_MEDIA_TYPE if text is not None else None)
     if text is None:
+        headers = {name: value for name, value in answer.headers.items() if name != "Content-Type"}
+        response = Response(None, answer.status.value, headers)
         response.headers.pop("Content-Type", None)
+    else:
+        content = text.encode()
+        headers = {**answer.headers, "Content-Type": SCIM_MEDIA_TYPE, "Content-Length": str(len(content))}
+        response = ScimText([content], answer.status.value, headers)
     response.headers["Cache-Control"] = "no-store"
     return response

@@ -4,9 +4,10 @@ import hmac
 import os
 import time
 from collections.abc import Iterator
+from functools import cache, lru_cache
 
 from flask import Blueprint, Flask, Response, current_app, g, request
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
@@ -44,15 +45,23 @@ def init_app(app: Flask) -> None:
 
 
 def _count(response: Response) -> Response:
-    asked_by = audience()
-    method = request.method if request.method in METHODS else "other"
-    idp = identity_provider(request.user_agent.string) if asked_by == "scim" else ""
-    REQUESTS.labels(asked_by, idp, method, str(response.status_code)).inc()
-    seconds = time.perf_counter() - g.get("began_at", time.perf_counter())
-    REQUEST_SECONDS.labels(asked_by, method).observe(seconds)
+    asked_by, method, now = audience(), request.method, time.perf_counter()
+    if method not in METHODS:
+        method = "other"
+    idp = identity_provider(request.environ.get("HTTP_USER_AGENT", "")) if asked_by == "scim" else ""
+    count, seconds = _counted(asked_by, idp, method, response.status_code)
+    count.inc()
+    seconds.observe(now - g.get("began_at", now))
     return response
 
 
+@cache
+def _counted(asked_by: str, idp: str, method: str, status: int) -> tuple[Counter, Histogram]:
+    """Return where requests of a kind are counted; there are few kinds."""
+    return REQUESTS.labels(asked_by, idp, method, str(status)), REQUEST_SECONDS.labels(asked_by, method)
+
+
+@lru_cache(256)
 def identity_provider(user_agent: str) -> str:
     """Return the identity provider that a client's name tells: one of few words, ``none`` or ``other``."""
     if not user_agent:

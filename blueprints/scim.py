@@ -3,13 +3,14 @@
 import json
 import re
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, current_app, g, request
 from flask.sansio.blueprints import BlueprintSetupState
 from flask_limiter.util import get_remote_address
-from limits import RateLimitItem
 from limits import parse as parse_rate
+from limits.storage import RedisStorage
 from scim2_models import SCIMException
 from scim2_server.errors import UnsupportedMediaTypeException
 from scim2_server.requests import ScimRequest
@@ -20,9 +21,9 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Rule
 
 from blueprints.auth import note_token_use, require_directory_on, require_token_holder, usable_token_holder
-from blueprints.bodies import request_body
+from blueprints.bodies import has_no_body, request_body
 from blueprints.errors import is_deadlock, scim_answer
-from blueprints.limits import limiter
+from blueprints.limits import Places, limiter
 from blueprints.scim_activity import DISCOVERY, log_operations, log_write, note_answer
 from database import db
 from directory.directories import Directory
@@ -71,17 +72,19 @@ limiter.shared_limit(
 )(bp)
 
 
-@limiter.request_filter
 def has_place_in_limit() -> bool:
     """Count a request under its token at once, and tell whether it had a place; then there is nothing else to judge.
 
     All else goes the long way through the limits above: who has no token or no place left,
-    and everybody while Redis is away. Should it fail to answer just now, the limiter notices by this failure.
+    and everybody while Redis is away.
     """
-    if request.blueprint != bp.name or usable_token_holder() is None or limiter.limiter.storage is not limiter.storage:
+    if request.blueprint != bp.name or usable_token_holder() is None or not limiter.is_counting_in_redis:
         return False
-    limit: RateLimitItem = current_app.extensions["scim_rate_limit"]
-    return limiter.limiter.hit(limit, g.token_holder.token_id, bp.name, cost=operation_count())
+    places: Places = current_app.extensions["scim_places"]
+    return places.take(g.token_holder.token_id, bp.name, operation_count())
+
+
+limiter.has_place = has_place_in_limit
 
 
 bp.after_request(note_answer)
@@ -100,7 +103,9 @@ def set_up(state: BlueprintSetupState) -> None:
     config = state.app.config
     bulk = bulk_capability(config["SCIM_BULK_MAX_OPERATIONS"], config["SCIM_BULK_MAX_PAYLOAD_SIZE"])
     secret = config["SECRET_KEY"]
-    state.app.extensions["scim_rate_limit"] = parse_rate(config["SCIM_RATE_LIMIT"])
+    storage = limiter.storage
+    assert isinstance(storage, RedisStorage)
+    state.app.extensions["scim_places"] = Places(storage, parse_rate(config["SCIM_RATE_LIMIT"]))
     state.app.extensions["scim_service"] = DirectoryService(PROVIDER, secret=secret, bulk=bulk)
     state.app.extensions["scim_operation_service"] = OperationService(PROVIDER, secret=secret)
 
@@ -145,17 +150,36 @@ def authenticate() -> None:
         request.max_content_length = GROUP_BODY_BYTES
 
 
+class WireRequest(ScimRequest):
+    """A SCIM request whose ``headers`` are the WSGI environment: few of them are ever asked for."""
+
+    headers: dict[str, str]
+
+    def header(self, name: str) -> str | None:
+        """Return the value of a header, whatever the case of its name."""
+        return self.headers.get(environ_name(name))
+
+
+@cache
+def environ_name(header: str) -> str:
+    """Return under which key a header stands in a WSGI environment."""
+    name = header.upper().replace("-", "_")
+    return name if name in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{name}"
+
+
 def serve(path: str = "") -> Response:
     """Answer a SCIM request (RFC 7644 §3.2)."""
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+    environ = request.environ
+    if environ.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
         raise UnsupportedMediaTypeException(detail="Compressed bodies are not accepted. Send the body as it is.")
-    g.scim_body = request_body(max_payload_size())
-    scim_request = ScimRequest(
-        method="GET" if request.method == "HEAD" else request.method,
-        base_url=current_app.config["SCIM_ENDPOINT_URL"].rstrip("/"),
+    method = request.method
+    g.scim_body = b"" if method == "GET" and has_no_body(environ) else request_body(max_payload_size())
+    scim_request = WireRequest(
+        method="GET" if method == "HEAD" else method,
+        base_url=current_app.config["SCIM_BASE_URL"],
         path=f"/{path}",
-        query=request.args.to_dict(),
-        headers=list(request.headers.items()),
+        query=request.args.to_dict() if environ["QUERY_STRING"] else {},
+        headers=environ,
         body=g.scim_body,
     )
     if request.method == "OPTIONS":

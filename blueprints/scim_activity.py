@@ -96,6 +96,8 @@ def is_test(holder: TokenHolder) -> bool:
     """
     if holder.last_used_at is None:
         return True
+    if not request.environ.get("QUERY_STRING"):
+        return DISCOVERY.fullmatch(request.path) is not None
     wanted = request.args.get("filter")
     if wanted is not None:
         return NOBODY.search(wanted) is not None

@@ -13,6 +13,7 @@ from models import DirectorySwitch, EnterpriseConnection, ScimToken
 from organizations.credentials import hash_secret, new_secret
 from organizations.representations import scim_token_object
 from organizations.validation import name_problems, problem
+from prepared import Prepared
 from webhooks.events import record_event, record_events
 
 DAY_MS = 24 * 3600 * 1000
@@ -24,8 +25,8 @@ ANNOUNCED_AT_ONCE = 100
 # ``last_used_at`` is a hint for people; writing it on each request would double the cost of a read.
 LAST_USED_RESOLUTION_MS = 60_000
 
-# Every SCIM request asks this, so it is built once. Its columns are the fields of a holder.
-HOLDER = (
+# Every SCIM request asks this. Its columns are the fields of a holder.
+HOLDER = Prepared(
     select(
         ScimToken.id,
         ScimToken.prefix,
@@ -263,7 +264,7 @@ def _expiring(now: int) -> tuple[ColumnElement[bool], ...]:
 
 def find_token_holder(session: Session, plaintext: str) -> TokenHolder | None:
     """Return whom a presented token belongs to, revoked and expired ones too, or None when nobody ever had it."""
-    row = session.connection().execute(HOLDER, {"hash": hash_secret(plaintext)}).one_or_none()
+    row = HOLDER.row(session, {"hash": hash_secret(plaintext)})
     return None if row is None else TokenHolder(*row)
 
 

@@ -1,7 +1,9 @@
 """Stored documents as answers. A read puts stored text into the answer and builds no model."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from clock import to_rfc3339
@@ -11,7 +13,11 @@ from scim.projection import Projection
 LIST_RESPONSE = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
 
 
-@dataclass(frozen=True)
+# What is computed where nothing is.
+NOTHING: dict[str, list[dict[str, Any]]] = {}
+
+
+@dataclass(slots=True)
 class StoredDocument:
     """A resource as it is read: its stored text, and what is spliced in.
 
@@ -37,23 +43,32 @@ class StoredDocument:
 
     def render(self, base_url: str, projection: Projection | None = None) -> str:
         """Return the resource as JSON text: all of it, or what a projection chooses."""
-        meta = {
-            "resourceType": self.resource_type,
-            "created": to_rfc3339(self.created_at),
-            "lastModified": to_rfc3339(self.last_modified_at),
-            "location": f"{base_url}/{self.path()}",
-            "version": self.etag,
-        }
+        # Both are objects, and a stored one is never empty: it has its schemas.
+        text = f"{self.text[:-1]},{self._given(base_url)}}}"
+        return text if projection is None else dump(projection.of(load(text)))
+
+    def _given(self, base_url: str) -> str:
+        """Return what is not stored in the document: ``id``, what is computed, and ``meta`` (RFC 7643 §3.1)."""
+        kind, base = self.resource_type, _escaped(base_url)
+        created = to_rfc3339(self.created_at)
+        modified = created if self.last_modified_at == self.created_at else to_rfc3339(self.last_modified_at)
+        meta = (
+            f'"meta":{{"resourceType":"{kind}","created":"{created}","lastModified":"{modified}",'
+            f'"location":"{base}/{kind}s/{self.id}","version":"W/\\"{self.version}\\""}}'
+        )
+        if not self.computed:
+            return f'"id":"{self.id}",{meta}'
         computed = {
             name: [{**item, "$ref": f"{base_url}/{item['$ref']}"} for item in items]
             for name, items in self.computed.items()
         }
-        given = {"id": self.id, **computed, "meta": meta}
-        if projection is not None:
-            return dump(projection.of({**load(self.text), **given}))
-        added = dump(given)
-        # Both are objects, and a stored one is never empty: it has its schemas.
-        return f"{self.text[:-1]},{added[1:]}"
+        return f'"id":"{self.id}",{dump(computed)[1:-1]},{meta}'
+
+
+@cache
+def _escaped(base_url: str) -> str:
+    """Return a URL, of which there is one in a deployment, as it stands in JSON."""
+    return json.dumps(base_url, ensure_ascii=False)[1:-1]
 
 
 def etag_of(version: int) -> str:

@@ -1,7 +1,7 @@
 """Reading stored resources by id, always within one organization. ``scim/searching.py`` finds the ids of a list."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from directory.directories import Directory
 from models import DirectoryGroup, DirectoryGroupMember, DirectoryUser
-from scim.documents import StoredDocument
+from prepared import Prepared
+from scim.documents import NOTHING, StoredDocument
 
 # Of a larger group, the answer to a write leaves the members out: an IdP that adds one must not be sent all of them.
 MAX_MEMBERS_ANSWERED = 200
@@ -19,7 +20,7 @@ MAX_MEMBERS_ANSWERED = 200
 # id, text, version, created, last modified
 Rows = Select[str, str, int, int, int]
 
-# Every read passes here, so its statements are built once, and executed on the connection.
+# Every read passes here, so its statements are built once.
 SELECTED: dict[str, Rows] = {
     "User": select(
         DirectoryUser.user_id.label("id"),
@@ -41,24 +42,27 @@ OF_DIRECTORY: dict[str, Rows] = {
     "User": SELECTED["User"].where(DirectoryUser.organization_id == bindparam("organization")),
     "Group": SELECTED["Group"].where(DirectoryGroup.organization_id == bindparam("organization")),
 }
-BY_ID: dict[str, Rows] = {
+ONE: dict[str, Rows] = {
     "User": OF_DIRECTORY["User"].where(DirectoryUser.user_id == bindparam("resource")),
     "Group": OF_DIRECTORY["Group"].where(DirectoryGroup.id == bindparam("resource")),
 }
-BY_ID_LOCKED = {resource_type: query.with_for_update(key_share=True) for resource_type, query in BY_ID.items()}
-GROUPS = (
+BY_ID = {resource_type: Prepared(query) for resource_type, query in ONE.items()}
+BY_ID_LOCKED = {resource_type: Prepared(query.with_for_update(key_share=True)) for resource_type, query in ONE.items()}
+ALL_GROUPS = (
     select(DirectoryGroupMember.user_id, DirectoryGroup.id, DirectoryGroup.display_name)
     .join(
         DirectoryGroup,
         (DirectoryGroup.organization_id == DirectoryGroupMember.organization_id)
         & (DirectoryGroup.id == DirectoryGroupMember.group_id),
     )
-    .where(
-        DirectoryGroupMember.organization_id == bindparam("organization"),
-        DirectoryGroupMember.user_id.in_(bindparam("ids", expanding=True)),
-    )
+    .where(DirectoryGroupMember.organization_id == bindparam("organization"))
     .order_by(DirectoryGroupMember.joined_at, DirectoryGroup.id)
 )
+GROUPS = ALL_GROUPS.where(DirectoryGroupMember.user_id.in_(bindparam("ids", expanding=True)))
+GROUPS_IN_A_ROW = Prepared(
+    ALL_GROUPS.where(DirectoryGroupMember.user_id.between(bindparam("first"), bindparam("last")))
+)
+GROUPS_OF_ONE = Prepared(ALL_GROUPS.where(DirectoryGroupMember.user_id == bindparam("id")))
 MEMBERS = (
     select(
         DirectoryGroupMember.group_id,
@@ -97,8 +101,7 @@ def get_document(
     session.flush()  # statements on the connection do not see to that themselves
     query = BY_ID_LOCKED[resource_type] if lock else BY_ID[resource_type]
     named = {"organization": directory.organization_id, "resource": resource_id}
-    rows = session.connection().execute(query, named).all()
-    documents = documents_of(session, directory, resource_type, rows, computed)
+    documents = documents_of(session, directory, resource_type, query.rows(session, named), computed)
     if not documents:
         raise NotFoundException(detail=f"{resource_type} {resource_id[:64]!r} was not found in this directory.")
     return documents[0]
@@ -150,31 +153,45 @@ def directory_parameters(directory: Directory) -> dict[str, Any]:
 
 
 def documents_of(
-    session: Session, directory: Directory, resource_type: str, rows: Sequence[Any], computed: bool
+    session: Session,
+    directory: Directory,
+    resource_type: str,
+    rows: Sequence[Any],
+    computed: bool,
+    *,
+    in_a_row: bool = False,
 ) -> list[StoredDocument]:
-    """Return the resources of rows that a query of ``OF_DIRECTORY`` found."""
-    ids = [row.id for row in rows]
-    name, load = ("groups", _groups) if resource_type == "User" else ("members", _members)
-    items = load(session, directory, ids) if ids and computed else {}
+    """Return the resources of rows that begin with the columns of ``OF_DIRECTORY``.
+
+    ``in_a_row`` tells that they are in the order of their ids, and all of the directory that are between them.
+    """
+    ids = [row[0] for row in rows]
+    name, items = "groups" if resource_type == "User" else "members", {}
+    if ids and computed:
+        is_user = resource_type == "User"
+        items = _groups(session, directory, ids, in_a_row) if is_user else _members(session, directory, ids)
     return [
         StoredDocument(
-            resource_type=resource_type,
-            id=row.id,
-            text=row.document,
-            version=row.version,
-            created_at=row.created_at,
-            last_modified_at=row.last_modified_at,
-            computed={name: items[row.id]} if row.id in items else {},
+            resource_type, id_, text, version, created, modified, {name: items[id_]} if id_ in items else NOTHING
         )
-        for row in rows
+        for id_, text, version, created, modified, *_ in rows
     ]
 
 
-def _groups(session: Session, directory: Directory, user_ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+def _groups(
+    session: Session, directory: Directory, user_ids: Sequence[str], in_a_row: bool = False
+) -> dict[str, list[dict[str, Any]]]:
     """Return the ``groups`` of users (RFC 7643 §4.1.2), in the order of joining."""
-    named = {"organization": directory.organization_id, "ids": user_ids}
-    groups = defaultdict(list)
-    for user_id, group_id, name in session.connection().execute(GROUPS, named):
+    organization, groups = directory.organization_id, defaultdict(list)
+    rows: Iterable[Any]
+    if len(user_ids) == 1:
+        rows = GROUPS_OF_ONE.rows(session, {"organization": organization, "id": user_ids[0]})
+    elif in_a_row:
+        row = {"organization": organization, "first": user_ids[0], "last": user_ids[-1]}
+        rows = GROUPS_IN_A_ROW.rows(session, row)
+    else:
+        rows = session.connection().execute(GROUPS, {"organization": organization, "ids": user_ids})
+    for user_id, group_id, name in rows:
         groups[user_id].append({"value": group_id, "$ref": f"Groups/{group_id}", "display": name, "type": "direct"})
     return groups
 

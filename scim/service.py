@@ -36,6 +36,7 @@ from scim.cursors import PageCursors, query_of
 from scim.documents import StoredDocument, etag_of, render_list
 from scim.filters import parse_filter
 from scim.group_members import MemberOperations, take_members
+from scim.lookups import plain_list_of
 from scim.messages import ListRequest, PatchRequest, PlainPatch
 from scim.operations import check_number, read_operations
 from scim.plain import Change, NotPlain, PlainUsers, replaced_document
@@ -285,6 +286,12 @@ class DirectoryHandler(ScimHandler):
     def search(self, request: ScimRequest) -> ScimResponse:
         """Search one resource type, or all of them at the root (RFC 7644 §3.4.2)."""
         target = self.service.route(request, Operation.search)
+        plain = (
+            plain_list_of((target.endpoint or "")[:-1], request.query) if target.endpoint in PLAIN_ENDPOINTS else None
+        )
+        if plain is not None:
+            text = plain.answer(self.storage.session, self.storage.directory, request.base_url)
+            return TextResponse(HTTPStatus.OK, text)
         known = {key: request.query[key] for key in SEARCH_REQUEST_PARAMETERS if key in request.query}
         return self._list(request.base_url, self.service.searched_types(target.endpoint), known)
 
@@ -322,8 +329,7 @@ class DirectoryHandler(ScimHandler):
     def create(self, request: ScimRequest) -> ScimResponse:
         """Create a resource (RFC 7644 §3.3)."""
         target = self.service.route(request, Operation.create)
-        resource_type = self.service.resource_type_at(target.endpoint or "")
-        payload = self.service.payload_of(request)
+        resource_type, payload = self.service.resource_type_at(target.endpoint or ""), self.service.payload_of(request)
         resource = self.service.find_plain_user(resource_type, payload) or self.service.read_payload(
             self.service.get_model(resource_type), payload, Context.RESOURCE_CREATION_REQUEST
         )
@@ -434,11 +440,9 @@ class DirectoryHandler(ScimHandler):
         return self.service.read_response_parameters(resource_type, request.query)
 
 
-def _member(payload: dict[str, Any], name: str) -> Any:
+def _member(sent: dict[str, Any], name: str) -> Any:
     """Return a member of a search request, whose names ignore case."""
-    if name in payload:
-        return payload[name]
-    return next((value for key, value in payload.items() if key.lower() == name.lower()), None)
+    return sent[name] if name in sent else next((v for k, v in sent.items() if k.lower() == name.lower()), None)
 
 
 def is_projected(query: Mapping[str, str]) -> bool:
