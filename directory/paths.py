@@ -7,6 +7,7 @@ them, with two additions: an index, ``groups[0].value``, and ``[*]`` for all.
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -110,6 +111,9 @@ class AttributePath:
 
         :raises Exhausted: When the work of the reading is used up.
         """
+        found = reading.find(self._names) if self._names else None
+        if found is not None:
+            return found
         for location in self.locations:
             start = (
                 reading.resource if location.schema is None else reading.attribute(reading.resource, location.schema)
@@ -120,6 +124,13 @@ class AttributePath:
                     values = step.apply(values, reading)
                 return [value for value in values if value is not None and value != ""]
         return []
+
+    @cached_property
+    def _names(self) -> tuple[str, ...]:
+        """The names on the way through the resource itself, where there is nothing else on it; else none."""
+        steps = self.locations[0].steps
+        is_plain = len(self.locations) == 1 and self.locations[0].schema is None
+        return tuple(step.name for step in steps) if is_plain and all(step.select is None for step in steps) else ()
 
     def begins_with(self, name: str) -> bool:
         """Tell whether the path leads through an attribute of the resource itself, such as ``groups``."""

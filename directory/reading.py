@@ -1,5 +1,6 @@
 """One reading of a person's resource: its attributes by name, and how much may still be looked at."""
 
+from collections.abc import Sequence
 from typing import Any
 
 # Bounds of one reading, that is for one person. A unit of work is looking at one element, comparing
@@ -35,6 +36,25 @@ class Reading:
         self.work_left -= units
         if self.work_left < 0:
             raise Exhausted
+
+    def find(self, names: Sequence[str]) -> list[Any] | None:
+        """Return what stands at a path of nothing but lower-case names, without nulls and empty texts.
+
+        None where a list is on the way, whose elements are to be gone through.
+        """
+        self.spend(len(names))
+        value: Any = self.resource
+        for name in names:
+            if value.__class__ is dict:
+                index = self._indexed.get(id(value))
+                value = (self._index(value) if index is None else index).get(name)
+            elif isinstance(value, list):
+                return None
+            else:
+                value = self.attribute(value, name)
+            if value is None:
+                return []
+        return [] if value == "" else [value]
 
     def attribute(self, element: Any, name: str) -> Any:
         """Return an attribute of an element by its lower-case name, or None.

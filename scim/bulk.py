@@ -204,7 +204,7 @@ def _operation_of(members: dict[str, Any]) -> BulkOperation[Resource[Any]]:
         path = re.sub(r"/{2,}", "/", path) if "//" in path else path
     method = texts.get("method", "").upper() or None
     operation: Any = SentOperation(method, path, texts.get("bulkid"), members.get("version"), members.get("data"))
-    return cast(BulkOperation[Resource[Any]], operation)
+    return cast("BulkOperation[Resource[Any]]", operation)
 
 
 def _check(operation: BulkOperation[Resource[Any]]) -> None:
