@@ -10,13 +10,13 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import Connection, Engine, Index, Pool, UniqueConstraint, event
+from sqlalchemy import Connection, Engine, Index, Pool, UniqueConstraint, event, text
 from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from errors import Conflict
 from models import Base
-from prepared import RUNNER
+from prepared import KEPT, RUNNER, Prepared, Runner
 from writing_turns import turns_of
 
 log = logging.getLogger(__name__)
@@ -26,10 +26,13 @@ AfterCommit = Callable[[Session], None]
 # How long a writer waits for another one on SQLite before it gives up.
 SQLITE_BUSY_MILLISECONDS = 20_000
 READ_ONLY = "authn_scim_read_only"
-# For a connection whose transactions are begun and ended by whoever keeps it.
-KEPT = "authn_scim_kept"
 # Where a connection keeps its turn to write.
 TURN = "authn_scim_turn"
+
+
+SAVEPOINT, UNDONE, RELEASED = (
+    Prepared(text(f"{words} of_block")) for words in ("SAVEPOINT", "ROLLBACK TO SAVEPOINT", "RELEASE SAVEPOINT")
+)
 
 
 class Database(SQLAlchemy):
@@ -89,6 +92,22 @@ class Database(SQLAlchemy):
         if reader is None or not reader.is_usable(engine):
             reader = self._of_thread.reader = SqliteReader(engine)
         return reader
+
+
+@contextmanager
+def savepoint(session: Session) -> Iterator[None]:
+    """Take back what the block wrote if it fails, and let the transaction go on.
+
+    The block writes by statements alone: of a flush that fails the session would break the whole transaction off.
+    """
+    SAVEPOINT.run(session, {})
+    try:
+        yield
+    except BaseException:
+        UNDONE.run(session, {})
+        RELEASED.run(session, {})
+        raise
+    RELEASED.run(session, {})
 
 
 class SqliteReader:
@@ -205,10 +224,10 @@ def begin_transaction(connection: Connection) -> None:
     if connection.dialect.name != "sqlite" or KEPT in options:
         return
     if options.get(READ_ONLY, False):
-        connection.exec_driver_sql("BEGIN")
+        Runner.on(connection).run_text("BEGIN")
         return
     _take_turn(connection)
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    Runner.on(connection).run_text("BEGIN IMMEDIATE")
 
 
 def _take_turn(connection: Connection) -> None:

@@ -8,17 +8,23 @@ It belongs to the session's transaction like any other statement, is seen by lis
 ``before_cursor_execute`` and ``after_cursor_execute``, and fails with SQLAlchemy's errors.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from json import JSONEncoder
 from typing import Any
 
-from sqlalchemy import Connection, Dialect
+from sqlalchemy import JSON, Connection, Dialect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, SessionTransaction
 from sqlalchemy.sql.base import Executable
+from sqlalchemy.types import TypeEngine
 
 Row = tuple[Any, ...]
 Converter = Callable[[Any], Any]
+# As ``json.dumps`` writes it, which asks each time how.
+_json_text: Converter = JSONEncoder().encode
+# The option of a connection whose transactions are begun and ended by whoever keeps it, all with one runner.
+KEPT = "authn_scim_kept"
 # Under this key of ``session.info`` stands what the transaction runs its statements with.
 RUNNER = "prepared_runner"
 
@@ -32,6 +38,9 @@ class Runner:
     driver: Any
     transaction: SessionTransaction | None
     savepoint: SessionTransaction | None
+    # Those who want to see each statement before and after it is executed: as they were when the transaction began.
+    before: Iterable[Any]
+    after: Iterable[Any]
 
     @classmethod
     def of(cls, session: Session) -> "Runner":
@@ -40,10 +49,27 @@ class Runner:
         transaction, savepoint = session.get_transaction(), session.get_nested_transaction()
         if runner is None or runner.transaction is not transaction or runner.savepoint is not savepoint:
             connection = session.connection()
-            driver = connection.connection.dbapi_connection
-            runner = cls(connection, connection.dialect, driver, session.get_transaction(), savepoint)
-            session.info[RUNNER] = runner
+            runner = session.info[RUNNER] = cls.on(connection, session.get_transaction(), savepoint)
         return runner
+
+    @classmethod
+    def on(
+        cls,
+        connection: Connection,
+        transaction: SessionTransaction | None = None,
+        savepoint: SessionTransaction | None = None,
+    ) -> "Runner":
+        """Return that of a connection, in a transaction of a session where there is one."""
+        dispatch, driver = connection.dispatch, connection.connection.dbapi_connection
+        before: Iterable[Any] = dispatch.before_cursor_execute
+        after: Iterable[Any] = dispatch.after_cursor_execute
+        if KEPT not in connection.get_execution_options():  # asking them each time costs more than all else here
+            before, after = tuple(before), tuple(after)
+        return cls(connection, connection.dialect, driver, transaction, savepoint, before, after)
+
+    def run_text(self, sql: str) -> None:
+        """Run a statement without values, as it stands."""
+        _execute(self, sql, (), many=False).close()
 
 
 @dataclass(frozen=True)
@@ -120,7 +146,9 @@ class Prepared:
 
     def run_all(self, session: Session, values: Sequence[Mapping[str, Any]]) -> None:
         """Run it once for each of these values, which all have the same names."""
-        if not values:
+        if len(values) < 2:
+            for only in values:
+                self.run(session, only)
             return
         runner = Runner.of(session)
         written = self.written_for(runner.dialect, values[0])
@@ -148,7 +176,7 @@ def _write(statement: Any, dialect: Dialect, names: Sequence[str]) -> Written:
     defaults = [(column.key, column.default) for column in compiled.insert_prefetch]
     return Written(
         sql=str(compiled),
-        names=[(name, binds[name].type.dialect_impl(dialect).bind_processor(dialect)) for name in order],
+        names=[(name, _bound_by(binds[name].type.dialect_impl(dialect), dialect)) for name in order],
         by_position=compiled.positional,
         constants={
             name: bind.effective_value for name, bind in binds.items() if not bind.required and name not in names
@@ -160,15 +188,36 @@ def _write(statement: Any, dialect: Dialect, names: Sequence[str]) -> Written:
 
 def _results(statement: Any, dialect: Dialect) -> list[tuple[int, Converter]]:
     columns = getattr(statement, "exported_columns", ())
-    found = (column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns)
+    found = (_read_by(column.type.dialect_impl(dialect), dialect) for column in columns)
     return [(place, converter) for place, converter in enumerate(found) if converter is not None]
+
+
+def _bound_by(type_: TypeEngine[Any], dialect: Dialect) -> Converter | None:
+    """Return what makes of a value of the models one of the driver; None where they are the same."""
+    convert = type_.bind_processor(dialect)
+    if convert is None or not isinstance(type_, JSON) or dialect.name != "sqlite":
+        return convert
+    texts: Converter = convert
+    return lambda value: _json_text(value) if value.__class__ in (dict, list) else texts(value)
+
+
+def _read_by(type_: TypeEngine[Any], dialect: Dialect) -> Converter | None:
+    """Return what makes of a value of the driver one of the models; None where they are the same."""
+    convert = type_.result_processor(dialect, None)
+    if convert is None or not isinstance(type_, JSON) or dialect.name != "sqlite":
+        return convert
+    values: Converter = convert
+    empty = {"{}": dict, "[]": list}  # as most are
+    return lambda text: empty[text]() if text in empty else values(text)
 
 
 def _execute(runner: Runner, sql: str, values: Any, *, many: bool) -> Any:
     """Run a statement, and return the driver's cursor."""
-    cursor = runner.driver.cursor()
-    dispatch = runner.connection.dispatch
-    for listener in dispatch.before_cursor_execute:
+    try:
+        cursor = runner.driver.cursor()
+    except runner.dialect.loaded_dbapi.Error as error:
+        raise _failure(runner, sql, error) from error
+    for listener in runner.before:
         listener(runner.connection, cursor, sql, values, None, many)
     try:
         if many:
@@ -178,7 +227,7 @@ def _execute(runner: Runner, sql: str, values: Any, *, many: bool) -> Any:
     except runner.dialect.loaded_dbapi.Error as error:
         cursor.close()
         raise _failure(runner, sql, error) from error
-    for listener in dispatch.after_cursor_execute:
+    for listener in runner.after:
         listener(runner.connection, cursor, sql, values, None, many)
     return cursor
 

@@ -34,6 +34,7 @@ from clock import now_ms
 from directory.directories import Directory
 from directory.kept_bodies import kept_body
 from models import DirectoryActivity
+from prepared import Prepared
 from webhooks.representations import Moment
 
 ACTIONS = {
@@ -54,8 +55,7 @@ DETAIL_LENGTH = 1000
 LABEL_LENGTH = 200
 WARNINGS = 20
 
-# Built once: each write of an IdP executes it.
-INSERT = insert(DirectoryActivity)
+INSERT = Prepared(insert(DirectoryActivity))
 
 
 @dataclass(frozen=True)
@@ -118,8 +118,7 @@ def record_activity(
 
 def record_entries(session: Session, entries: Sequence[dict[str, Any]]) -> None:
     """Write entries that ``activity_entry`` made into the log, in one statement."""
-    if entries:
-        session.connection().execute(INSERT, entries if len(entries) > 1 else entries[0])
+    INSERT.run_all(session, entries)
 
 
 def activity_entry(directory: Directory, call: Call, outcome: Outcome, *, keep_bodies: bool = True) -> dict[str, Any]:

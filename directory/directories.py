@@ -7,6 +7,7 @@ from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from models import EnterpriseConnection
+from prepared import Prepared
 
 EFFECTS = 20
 # The enterprise connection of an organization that has one, and no other.
@@ -15,6 +16,7 @@ ONLY_CONNECTION = (
     .where(EnterpriseConnection.organization_id == bindparam("organization"))
     .having(func.min(EnterpriseConnection.id) == func.max(EnterpriseConnection.id))
 )
+CONNECTION = Prepared(ONLY_CONNECTION)
 
 
 @dataclass(frozen=True)
@@ -45,4 +47,5 @@ def find_connection_id(session: Session, directory: Directory) -> str | None:
     """Return the enterprise connection of a directory: the token's, else the organization's only one, else None."""
     if directory.enterprise_connection_id is not None:
         return directory.enterprise_connection_id
-    return session.connection().scalar(ONLY_CONNECTION, {"organization": directory.organization_id})
+    found = CONNECTION.row(session, {"organization": directory.organization_id})
+    return found[0] if found else None

@@ -124,10 +124,23 @@ class Evaluation:
     def _value(self, rules: tuple[Rule, ...]) -> Any:
         """Return the first usable value that the rules give, or None."""
         for rule in rules:
-            usable = self._usable(rule)
-            value = list(usable) if rule.path.takes_all and rule.destination.metadata_keys else next(usable, None)
-            if value not in (None, []):
+            if rule.path.takes_all and rule.destination.metadata_keys:
+                value: Any = list(self._usable(rule))
+            else:
+                value = self._first_usable(rule)
+            if value is not None and value != []:
                 return value
+        return None
+
+    def _first_usable(self, rule: Rule) -> Any:
+        """Return the first value of a rule that its destination accepts, or None."""
+        if rule.expression is not None or rule.destination.is_role:
+            return next(self._usable(rule), None)
+        for value in self.inputs(rule):  # nearly always: a text or a flag, as it stands
+            self._spend_on(value)
+            usable = self._converted(rule, value)
+            if usable is not None:
+                return usable
         return None
 
     def _fill_metadata(self, destination: Destination, rules: tuple[Rule, ...]) -> None:
@@ -177,18 +190,25 @@ class Evaluation:
 
         :raises Failed: When the destination has to be given up.
         """
-        self.reading.spend(2 * count_parts(value, MAX_PARTS) if value.__class__ in (list, dict) else 2)
+        self._spend_on(value)
         output = value if rule.expression is None else self._output(rule, rule.expression, value)
         for part in output if rule.destination.is_role and isinstance(output, list) else (output,):
-            try:
-                usable = rule.convert(part)
-            except Unusable as problem:
-                self._warn(f"{rule.path.text} was not used for {rule.destination.name}: {problem}.")
-                self.mapped.role_failed |= rule.destination.is_role
-                self.reading.spend(4)
-                continue
+            usable = self._converted(rule, part)
             if usable is not None:
                 yield usable
+
+    def _spend_on(self, value: Any) -> None:
+        self.reading.spend(2 * count_parts(value, MAX_PARTS) if value.__class__ in (list, dict) else 2)
+
+    def _converted(self, rule: Rule, value: Any) -> Any:
+        """Return a value as the destination of its rule accepts it; None, and a warning, where it does not."""
+        try:
+            return rule.convert(value)
+        except Unusable as problem:
+            self._warn(f"{rule.path.text} was not used for {rule.destination.name}: {problem}.")
+            self.mapped.role_failed |= rule.destination.is_role
+            self.reading.spend(4)
+            return None
 
     def _output(self, rule: Rule, expression: Expression, value: Any) -> Any:
         try:

@@ -4,15 +4,32 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, insert, select
+from sqlalchemy import bindparam, delete, insert, select
 from sqlalchemy.orm import Session
 
 from clock import now_ms
 from directory.directories import Directory
+from directory.rows import LOADED, loaded_row, write_row
 from models import DirectoryGroup, DirectoryGroupMember, DirectoryUser
+from prepared import Prepared
 
 # The ids of people, each with the name that the IdP wrote beside it.
 Members = Mapping[str, str | None]
+
+MEMBERSHIPS = (
+    DirectoryGroupMember.organization_id == bindparam("organization"),
+    DirectoryGroupMember.user_id == bindparam("user"),
+)
+HELD_GROUPS = Prepared(
+    select(*LOADED[DirectoryGroup])
+    .where(
+        DirectoryGroup.organization_id == bindparam("organization"),
+        DirectoryGroup.id.in_(select(DirectoryGroupMember.group_id).where(*MEMBERSHIPS)),
+    )
+    .order_by(DirectoryGroup.id)
+    .with_for_update(key_share=True)
+)
+LEFT_GROUPS = Prepared(delete(DirectoryGroupMember).where(*MEMBERSHIPS))
 
 # Rows read or written by one statement; below the limit of parameters of every database.
 BATCH = 500
@@ -167,32 +184,17 @@ def _remove_members(session: Session, directory: Directory, group_id: str, user_
 
 def hold_groups_of(session: Session, directory: Directory, user_id: str) -> Sequence[DirectoryGroup]:
     """Return the groups that one person of the directory is in, held until the end of the transaction."""
-    mine = select(DirectoryGroupMember.group_id).where(*_memberships(directory, user_id))
-    query = (
-        select(DirectoryGroup)
-        .where(DirectoryGroup.organization_id == directory.organization_id, DirectoryGroup.id.in_(mine))
-        .order_by(DirectoryGroup.id)
-        .with_for_update(key_share=True)
-    )
-    return session.scalars(query).all()
+    found = HELD_GROUPS.rows(session, {"organization": directory.organization_id, "user": user_id})
+    return [loaded_row(DirectoryGroup, columns) for columns in found]
 
 
 def leave_all_groups(session: Session, directory: Directory, user_id: str) -> Sequence[DirectoryGroup]:
     """Remove one person from every group of the directory, and return those groups, locked and of a new version."""
     groups = hold_groups_of(session, directory, user_id)
-    session.execute(delete(DirectoryGroupMember).where(*_memberships(directory, user_id)))
+    LEFT_GROUPS.run(session, {"organization": directory.organization_id, "user": user_id})
     for group in groups:
-        group.version += 1
-        group.last_modified_at = now_ms()
-    session.flush()
+        write_row(session, group, version=group.version + 1, last_modified_at=now_ms())
     return groups
-
-
-def _memberships(directory: Directory, user_id: str) -> tuple[ColumnElement[bool], ...]:
-    return (
-        DirectoryGroupMember.organization_id == directory.organization_id,
-        DirectoryGroupMember.user_id == user_id,
-    )
 
 
 def batches(ids: Sequence[str]) -> list[Sequence[str]]:

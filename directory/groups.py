@@ -5,8 +5,9 @@ number of the next event. So two requests may wait for each other, and never bot
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, delete, select
 from sqlalchemy.orm import Session
 
 from clock import now_ms
@@ -17,12 +18,18 @@ from directory.lifecycle import follow_directory, note_lost_admin, person_data
 from directory.mappings import Rules, load_rules
 from directory.memberships import count_admins
 from directory.profiles import Changes
-from directory.resources import GroupResource, dump, fold_document, is_stored, load
+from directory.resources import GroupResource, is_stored, load, stored_columns
+from directory.rows import LOADED, add_row, loaded_row, write_row
 from errors import NotFound, VersionMismatch
 from folding import fold
 from ids import new_id
 from models import DirectoryGroup, DirectoryUser, User
+from prepared import Prepared
 from webhooks.events import record_events
+
+THIS_GROUP = (DirectoryGroup.organization_id == bindparam("organization"), DirectoryGroup.id == bindparam("group"))
+HELD_GROUP = Prepared(select(*LOADED[DirectoryGroup]).where(*THIS_GROUP).with_for_update(key_share=True))
+DELETED_GROUP = Prepared(delete(DirectoryGroup).where(*THIS_GROUP))
 
 
 def create_group(
@@ -33,12 +40,16 @@ def create_group(
     :raises Conflict: When the directory has a group of this name or external id.
     """
     now = now_ms()
-    group = DirectoryGroup(
-        organization_id=directory.organization_id, id=new_id("grp"), version=1, created_at=now, last_modified_at=now
+    group = add_row(
+        session,
+        DirectoryGroup,
+        organization_id=directory.organization_id,
+        id=new_id("grp"),
+        **_columns(resource),
+        version=1,
+        created_at=now,
+        last_modified_at=now,
     )
-    _write_group(group, resource)
-    session.add(group)
-    session.flush()
     joined, _ = change_members(session, directory, group.id, members)
     directory.note("created", "Group", group.id, group.display_name, {"joined": len(joined)})
     event = group_event(session, directory, "scimGroup.created", group, joined=joined)
@@ -61,7 +72,7 @@ def change_group(
     :raises VersionMismatch: When the stored version is not the expected one.
     :raises Conflict: When the directory has another group of this name or external id.
     """
-    group = get_group(session, directory, group_id, lock=True)
+    group = _hold_group(session, directory, group_id)
     _check_version(group, expected_version)
     joined, left = change_members(session, directory, group_id, members)
     if not joined and not left and is_stored(resource.document, group.document):
@@ -69,10 +80,7 @@ def change_group(
         return group
     before_name, after_name = (group.display_name, group.external_id), (resource.display_name, resource.external_id)
     renamed = before_name != after_name  # a mapping may know a group by either
-    group.version += 1
-    group.last_modified_at = now_ms()
-    _write_group(group, resource)
-    session.flush()
+    write_row(session, group, **_columns(resource), version=group.version + 1, last_modified_at=now_ms())
     directory.note("updated", "Group", group_id, group.display_name, {"joined": len(joined), "left": len(left)})
     event = group_event(session, directory, "scimGroup.updated", group, joined=joined, left=left)
     touched = _everybody(session, directory, group_id) if renamed else joined
@@ -86,28 +94,24 @@ def delete_group(session: Session, directory: Directory, group_id: str, *, expec
     :raises NotFound: When the directory has no such group.
     :raises VersionMismatch: When the stored version is not the expected one.
     """
-    group = get_group(session, directory, group_id, lock=True)
+    group = _hold_group(session, directory, group_id)
     _check_version(group, expected_version)
     _, left = change_members(session, directory, group_id, MemberChange(replaces=True))
     directory.note("deleted", "Group", group_id, group.display_name, {"left": len(left)})
     event = group_event(session, directory, "scimGroup.deleted", group, left=left)
-    session.delete(group)
-    session.flush()
+    DELETED_GROUP.run(session, {"organization": directory.organization_id, "group": group_id})
     _record_with_consequences(session, directory, event, left)
 
 
-def get_group(session: Session, directory: Directory, group_id: str, *, lock: bool = False) -> DirectoryGroup:
-    """Return a group of a directory.
+def _hold_group(session: Session, directory: Directory, group_id: str) -> DirectoryGroup:
+    """Return a group of a directory to be written, held until the transaction ends.
 
     :raises NotFound: When the directory has no such group.
     """
-    query = select(DirectoryGroup).where(
-        DirectoryGroup.organization_id == directory.organization_id, DirectoryGroup.id == group_id
-    )
-    group = session.scalar(query.with_for_update(key_share=True) if lock else query)
-    if group is None:
+    found = HELD_GROUP.row(session, {"organization": directory.organization_id, "group": group_id})
+    if found is None:
         raise NotFound("No such group in this directory.")
-    return group
+    return loaded_row(DirectoryGroup, found)
 
 
 def _everybody(session: Session, directory: Directory, group_id: str) -> list[str]:
@@ -188,8 +192,11 @@ def _check_version(group: DirectoryGroup, expected: int | None) -> None:
         raise VersionMismatch("The group changed since this version.")
 
 
-def _write_group(group: DirectoryGroup, resource: GroupResource) -> None:
-    group.display_name, group.display_name_key = resource.display_name, fold(resource.display_name)
-    group.external_id = resource.external_id
-    group.document = dump(resource.document)
-    group.document_key = fold_document(resource.document)
+def _columns(resource: GroupResource) -> dict[str, Any]:
+    """Return a resource as columns of its row."""
+    return {
+        "display_name": resource.display_name,
+        "display_name_key": fold(resource.display_name),
+        "external_id": resource.external_id,
+        **stored_columns(resource.document),
+    }

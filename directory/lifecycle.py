@@ -6,9 +6,10 @@ the database's own constraints, so two requests at once cannot both win.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from sqlalchemy import bindparam, case, delete, exists, insert, or_, select
+from sqlalchemy import bindparam, case, delete, exists, or_, select
 from sqlalchemy.orm import Session
 
 from clock import now_ms
@@ -27,15 +28,16 @@ from directory.memberships import (
     lost_last_admin,
 )
 from directory.profiles import Changes, new_profile, write_profile
-from directory.resources import EmailKey, UserResource, dump, email_keys, fold_document, is_stored, load
+from directory.resources import Document, EmailKey, UserResource, email_keys, is_stored, load, stored_columns
 from directory.roles import AskedRoles, decide_role, store_role
-from directory.rows import LOADED, NAMES, add_row, plain_row, write_row
+from directory.rows import INSERT, LOADED, add_row, loaded_row, write_row
 from errors import Conflict, NotFound, VersionMismatch
 from folding import fold
 from models import DirectoryUser, DirectoryUserEmail, User
 from organizations.representations import user_object
 from organizations.roles import PROVISIONING_MANAGE
 from organizations.users import lock_user
+from prepared import Prepared
 from webhooks.events import record_events
 
 
@@ -46,22 +48,29 @@ class HeldUser:
     row: DirectoryUser
     user: User
 
+    @cached_property
+    def document(self) -> Document:
+        """The document as it was when the row was held."""
+        return load(self.row.document)
 
-# Every write of a directory passes here, so its statements are built once.
+
 TOMBSTONES = (DirectoryUser.organization_id == bindparam("organization"), DirectoryUser.deleted_at.is_not(None))
-ADDED_EMAILS = insert(DirectoryUserEmail)
-FORGOTTEN_EMAILS = delete(DirectoryUserEmail).where(
-    DirectoryUserEmail.organization_id == bindparam("organization"), DirectoryUserEmail.user_id == bindparam("user")
+FORGOTTEN_EMAILS = Prepared(
+    delete(DirectoryUserEmail).where(
+        DirectoryUserEmail.organization_id == bindparam("organization"), DirectoryUserEmail.user_id == bindparam("user")
+    )
 )
 # Whether there may be a tombstone that a creation brings back, and who has the address already.
-MET_BEFORE = select(
-    or_(
-        exists().where(*TOMBSTONES, DirectoryUser.user_name_key == bindparam("user_name")),
-        exists().where(*TOMBSTONES, DirectoryUser.external_id == bindparam("external_id")),
-    ),
-    select(User.id).where(User.email_key == bindparam("email")).scalar_subquery(),
+MET_BEFORE = Prepared(
+    select(
+        or_(
+            exists().where(*TOMBSTONES, DirectoryUser.user_name_key == bindparam("user_name")),
+            exists().where(*TOMBSTONES, DirectoryUser.external_id == bindparam("external_id")),
+        ),
+        select(User.id).where(User.email_key == bindparam("email")).scalar_subquery(),
+    )
 )
-HELD_USER = (
+HELD_USER = Prepared(
     select(*LOADED[DirectoryUser], *LOADED[User])
     .join_from(DirectoryUser, User, User.id == DirectoryUser.user_id)
     .where(
@@ -86,7 +95,7 @@ def create_directory_user(session: Session, directory: Directory, resource: User
     directory.warn(*mapped.warnings)
     row, user = _find_stored(session, directory, resource, mapped)
     is_new = user is None
-    columns = {"active": True, "sent_groups": [], **_columns(resource, mapped), **_text_columns(resource)}
+    columns = {"active": True, "sent_groups": [], **_columns(resource, mapped), **stored_columns(resource.document)}
     if user is None:
         user = add_person(session, vars(new_profile(directory, mapped)), active=columns["active"])
     if row is None:
@@ -94,7 +103,7 @@ def create_directory_user(session: Session, directory: Directory, resource: User
         _add_emails(session, row, resource.emails)
     else:
         again = {"deleted_at": None, "version": row.version + 1, "last_modified_at": now_ms()}
-        _write_state(session, row, resource.emails, **columns, **again)
+        _write_state(session, row, email_keys(load(row.document)), resource.emails, **columns, **again)
     if row.active:
         provision(session, directory, rules, user, mapped, is_new=is_new)
     elif not is_new:
@@ -117,7 +126,7 @@ def _find_stored(
         "external_id": resource.external_id,
         "email": email_key,
     }
-    left_before, user_id = session.connection().execute(MET_BEFORE, known).one()
+    [(left_before, user_id)] = MET_BEFORE.rows(session, known)
     row = _find_tombstone(session, directory, resource) if left_before else None
     if row is not None:
         user = lock_user(session, row.user_id)
@@ -212,11 +221,11 @@ def change_directory_user(
     groups = groups_of(session, directory, user.id) if rules.mapping.reads_groups else []
     mapped = rules.mapping.evaluate({**resource.document, "groups": sent_groups}, groups)
     directory.warn(*mapped.warnings)
-    was_active = row.active
+    was_active, emails_before = row.active, email_keys(held.document)
     columns = _columns(resource, mapped)
     if not is_same:
-        columns |= _text_columns(resource) | {"version": row.version + 1, "last_modified_at": now_ms()}
-    _write_state(session, row, resource.emails, **columns)
+        columns |= stored_columns(resource.document) | {"version": row.version + 1, "last_modified_at": now_ms()}
+    _write_state(session, row, emails_before, resource.emails, **columns)
     if was_active and not row.active:
         directory.note("deactivated", "User", user.id, row.user_name)
         write_profile(session, directory, user, mapped, active=True)
@@ -271,14 +280,13 @@ def hold_directory_user(session: Session, directory: Directory, user_id: str) ->
     :raises NotFound: When the directory has no such user, or only a tombstone.
     """
     named = {"organization": directory.organization_id, "user": user_id}
-    session.flush()  # statements on the connection do not see to that themselves
-    found = session.connection().execute(HELD_USER, named).one_or_none()
+    session.flush()  # prepared statements do not see to that themselves
+    found = HELD_USER.row(session, named)
     if found is None:
         raise NotFound("No such user in this directory.")
-    names = NAMES[DirectoryUser]
     return HeldUser(
-        plain_row(DirectoryUser, dict(zip(names, found, strict=False))),
-        plain_row(User, dict(zip(NAMES[User], found[len(names) :], strict=True))),
+        loaded_row(DirectoryUser, found),
+        loaded_row(User, found[len(LOADED[DirectoryUser]) :]),
     )
 
 
@@ -305,21 +313,22 @@ def _columns(resource: UserResource, mapped: Mapped) -> dict[str, Any]:
     return columns
 
 
-def _text_columns(resource: UserResource) -> dict[str, Any]:
-    return {"document": dump(resource.document), "document_key": fold_document(resource.document)}
-
-
 def _email_key(mapped: Mapped) -> str | None:
     email = mapped.fields.get("email_address")
     return fold(email) if email else None
 
 
-def _write_state(session: Session, row: DirectoryUser, emails: tuple[EmailKey, ...], **columns: Any) -> None:
-    """Write columns of a directory user, and the addresses of its new document."""
-    before = email_keys(load(row.document))
+def _write_state(
+    session: Session,
+    row: DirectoryUser,
+    before: tuple[EmailKey, ...],
+    emails: tuple[EmailKey, ...],
+    **columns: Any,
+) -> None:
+    """Write columns of a directory user, and the addresses of its new document, which had others ``before``."""
     write_row(session, row, **columns)
     if before != emails:
-        session.connection().execute(FORGOTTEN_EMAILS, {"organization": row.organization_id, "user": row.user_id})
+        FORGOTTEN_EMAILS.run(session, {"organization": row.organization_id, "user": row.user_id})
         _add_emails(session, row, emails)
 
 
@@ -329,8 +338,7 @@ def _add_emails(session: Session, row: DirectoryUser, emails: tuple[EmailKey, ..
         {**this, "position": position, "value_key": value_key, "type_key": type_key}
         for position, (value_key, type_key) in enumerate(emails)
     ]
-    if rows:
-        session.connection().execute(ADDED_EMAILS, rows)
+    INSERT[DirectoryUserEmail].run_all(session, rows)
 
 
 def provision(

@@ -16,6 +16,7 @@ from directory.rows import add_row
 from ids import new_id
 from models import DirectoryUser, User
 from organizations.users import is_member_elsewhere
+from prepared import Prepared
 
 
 def find_person(session: Session, email_key: str | None) -> User | None:
@@ -43,11 +44,13 @@ def add_person(session: Session, profile: dict[str, Any], *, active: bool) -> Us
     )
 
 
-IN_DIRECTORY_ELSEWHERE = select(
-    exists().where(
-        DirectoryUser.user_id == bindparam("user"),
-        DirectoryUser.organization_id != bindparam("organization"),
-        DirectoryUser.deleted_at.is_(None),
+IN_DIRECTORY_ELSEWHERE = Prepared(
+    select(
+        exists().where(
+            DirectoryUser.user_id == bindparam("user"),
+            DirectoryUser.organization_id != bindparam("organization"),
+            DirectoryUser.deleted_at.is_(None),
+        )
     )
 )
 
@@ -55,5 +58,5 @@ IN_DIRECTORY_ELSEWHERE = select(
 def is_claimed_elsewhere(session: Session, user_id: str, organization_id: str) -> bool:
     """Tell whether another organization has a person: as a member, or in its directory, active or not."""
     named = {"user": user_id, "organization": organization_id}
-    in_directory = session.connection().scalar(IN_DIRECTORY_ELSEWHERE, named)
+    [(in_directory,)] = IN_DIRECTORY_ELSEWHERE.rows(session, named)
     return is_member_elsewhere(session, user_id, organization_id) or bool(in_directory)

@@ -13,8 +13,10 @@ from directory.directories import ONLY_CONNECTION, Directory
 from directory.mapping import Mapping, compile_mapping, compile_stored_mapping
 from directory.mapping_applications import begin_application, restart_failed_application
 from directory.roles import AskedRoles, Roles
+from directory.rows import LOADED, loaded_row
 from errors import NotAllowed, VersionMismatch
 from models import AttributeMapping, DirectorySwitch, Organization, Role
+from prepared import Prepared
 
 # What may become of the people of a directory that is switched off.
 KEEP, SUSPEND = "keep", "suspend"
@@ -25,13 +27,13 @@ DIRECTORY_IS_OFF = (
 
 # A writer holds the organization's row lightly, so that who applies a new mapping can wait for those who go by the
 # former one. PUT itself does not: where the IdP never pauses it might wait for long.
-RULES_FOR_WRITERS = (
+RULES_FOR_WRITERS = Prepared(
     select(
         AttributeMapping.mapping,
         ONLY_CONNECTION.scalar_subquery(),
         DirectorySwitch.disabled_at,
         Organization.deleted_at,
-        Role,
+        *LOADED[Role],
     )
     .select_from(Organization)
     .outerjoin(AttributeMapping, AttributeMapping.organization_id == Organization.id)
@@ -77,11 +79,12 @@ def load_rules(session: Session, directory: Directory, *, while_off: bool = Fals
     known: dict[Directory, Rules] = session.info.setdefault(RULES, {})
     if directory not in known:
         named = {"organization": directory.organization_id}
-        override, connection_id, disabled_at, deleted_at, role = session.execute(RULES_FOR_WRITERS, named).one()
+        session.flush()  # prepared statements do not see to that themselves
+        [(override, connection_id, disabled_at, deleted_at, *role)] = RULES_FOR_WRITERS.rows(session, named)
         known[directory] = Rules(
             mapping=compile_stored_mapping(override or {}),
             connection_id=directory.enterprise_connection_id or connection_id,
-            roles=AskedRoles(session, role),
+            roles=AskedRoles(session, None if role[0] is None else loaded_row(Role, role)),
             is_off=(disabled_at, deleted_at) != (None, None),
         )
     if known[directory].is_off and not while_off:

@@ -3,33 +3,39 @@
 from collections.abc import Sequence
 
 from sqlalchemy import bindparam, func, select
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session
 
 from clock import now_ms
 from directory.directories import Directory
 from directory.mapping import Mapped
 from directory.mappings import Rules
 from directory.roles import decide_role, first_role, store_role
-from directory.rows import add_row, write_row
+from directory.rows import LOADED, add_row, loaded_row, write_row
 from ids import new_id
 from models import OrganizationMembership, Role, User
 from organizations.roles import PROVISIONING_MANAGE
 from organizations.sign_in import end_sessions, end_sessions_of_all
 from organizations.users import is_member_elsewhere
+from prepared import Prepared
 
-ANY_MEMBERSHIP = (
-    select(OrganizationMembership)
+ANY_MEMBERSHIP = Prepared(
+    select(*LOADED[OrganizationMembership], *LOADED[Role])
+    .join_from(OrganizationMembership, Role, Role.id == OrganizationMembership.role_id)
     .where(
         OrganizationMembership.organization_id == bindparam("organization"),
         OrganizationMembership.user_id == bindparam("user"),
     )
-    .options(joinedload(OrganizationMembership.role))
 )
 
 
 def find_any_membership(session: Session, organization_id: str, user_id: str) -> OrganizationMembership | None:
-    """Return the membership of a person, ended ones too, or None."""
-    return session.scalar(ANY_MEMBERSHIP, {"organization": organization_id, "user": user_id})
+    """Return the membership of a person with its role, ended ones too, as a plain row; or None."""
+    found = ANY_MEMBERSHIP.row(session, {"organization": organization_id, "user": user_id})
+    if found is None:
+        return None
+    membership = loaded_row(OrganizationMembership, found)
+    membership.__dict__["role"] = loaded_row(Role, found[len(LOADED[OrganizationMembership]) :])
+    return membership
 
 
 def admit(session: Session, directory: Directory, rules: Rules, user_id: str, mapped: Mapped) -> None:
@@ -37,7 +43,14 @@ def admit(session: Session, directory: Directory, rules: Rules, user_id: str, ma
     membership = find_any_membership(session, directory.organization_id, user_id)
     if membership is None:
         add_membership(session, directory, rules, user_id, mapped)
-        return
+    else:
+        readmit(session, directory, rules, membership, mapped)
+
+
+def readmit(
+    session: Session, directory: Directory, rules: Rules, membership: OrganizationMembership, mapped: Mapped
+) -> None:
+    """Make the membership of a person an active one, with the role that the mapping gives."""
     if membership.deleted_at is not None:
         write_row(session, membership, deleted_at=None, updated_at=now_ms())
     store_role(session, membership, decide_role(rules.roles, directory, membership, mapped))

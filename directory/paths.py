@@ -7,6 +7,7 @@ them, with two additions: an index, ``groups[0].value``, and ``[*]`` for all.
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -48,9 +49,11 @@ class Step:
 
     def apply(self, values: list[Any], reading: Reading) -> list[Any]:
         """Return the attribute of each value; a list on the way is gone through element by element."""
-        if self.select is None and len(values) == 1 and isinstance(values[0], dict):  # nearly always
+        if len(values) == 1 and not isinstance(values[0], list):  # nearly always
             reading.spend(1)
             only = reading.attribute(values[0], self.name)
+            if self.select is not None:
+                return self.select(_as_list(only)[:MAX_ELEMENTS], reading)
             return [] if only is None else [only]
         found: list[Any] = []
         left = MAX_ELEMENTS
@@ -87,12 +90,6 @@ class Location:
     schema: str | None
     steps: tuple[Step, ...]
 
-    def start(self, reading: Reading) -> Any:
-        """Return what the first step starts from, or None when the resource has no such schema."""
-        if self.schema is None:
-            return reading.resource
-        return reading.attribute(reading.resource, self.schema)
-
 
 @dataclass(frozen=True)
 class AttributePath:
@@ -114,14 +111,26 @@ class AttributePath:
 
         :raises Exhausted: When the work of the reading is used up.
         """
+        found = reading.find(self._names) if self._names else None
+        if found is not None:
+            return found
         for location in self.locations:
-            start = location.start(reading)
+            start = (
+                reading.resource if location.schema is None else reading.attribute(reading.resource, location.schema)
+            )
             if start is not None:
                 values = [start]
                 for step in location.steps:
                     values = step.apply(values, reading)
                 return [value for value in values if value is not None and value != ""]
         return []
+
+    @cached_property
+    def _names(self) -> tuple[str, ...]:
+        """The names on the way through the resource itself, where there is nothing else on it; else none."""
+        steps = self.locations[0].steps
+        is_plain = len(self.locations) == 1 and self.locations[0].schema is None
+        return tuple(step.name for step in steps) if is_plain and all(step.select is None for step in steps) else ()
 
     def begins_with(self, name: str) -> bool:
         """Tell whether the path leads through an attribute of the resource itself, such as ``groups``."""

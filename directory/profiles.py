@@ -15,7 +15,7 @@ from clock import now_ms
 from directory.directories import Directory
 from directory.linking import is_claimed_elsewhere
 from directory.mapping import Mapped
-from directory.rows import write_row
+from directory.rows import is_plain, write_row
 from folding import fold
 from models import User
 from organizations.users import is_member_elsewhere
@@ -47,16 +47,20 @@ class Profile:
     @classmethod
     def of(cls, user: User) -> "Profile":
         """Return the profile of a person as it is stored."""
-        return cls(**{name: getattr(user, name) for name in cls.__dataclass_fields__})
+        known = user.__dict__ if is_plain(user) else {name: getattr(user, name) for name in COLUMNS}
+        return cls(**{name: known[name] for name in COLUMNS})
 
     def changes_to(self, other: "Profile") -> Changes:
         """Return what changes on the way to another profile, as ``{field: {"from": old, "to": new}}``."""
-        pairs = ((name, getattr(self, name), getattr(other, name)) for name in SHOWN_FIELDS)
-        return {name: {"from": before, "to": after} for name, before, after in pairs if before != after}
+        before, after = vars(self), vars(other)
+        return {name: {"from": before[name], "to": after[name]} for name in SHOWN_FIELDS if before[name] != after[name]}
 
     def store(self, session: Session, user: User, **columns: Any) -> None:
         """Write what differs into the person's row, and other columns with it."""
         write_row(session, user, **vars(self), **columns)
+
+
+COLUMNS = tuple(Profile.__dataclass_fields__)
 
 
 class Elsewhere(Protocol):
@@ -96,15 +100,14 @@ def new_profile(directory: Directory, mapped: Mapped) -> Profile:
     """Return the profile that the mapping gives somebody whom nobody knows yet."""
     address = mapped.fields.get("email_address")
     plain = {name: mapped.fields.get(name) for name in PLAIN_FIELDS}
-    profile = Profile(
+    return Profile(
         **plain,
         email_address=address,
         email_key=fold(address) if address else None,
         public_metadata=merged_metadata({}, mapped, []),
-        directory_metadata_paths=[],
+        directory_metadata_paths=_written_paths([], mapped),
         managed_by_organization_id=directory.organization_id,
     )
-    return replace(profile, directory_metadata_paths=_written_paths(profile, mapped))
 
 
 def taken_over(directory: Directory, user_id: str, profile: Profile, elsewhere: Elsewhere) -> Profile:
@@ -168,7 +171,7 @@ def mapped_profile(
         _with_email(directory, user_id, profile, mapped, elsewhere),
         **plain,
         public_metadata=merged_metadata(profile.public_metadata, mapped, profile.directory_metadata_paths),
-        directory_metadata_paths=_written_paths(profile, mapped),
+        directory_metadata_paths=_written_paths(profile.directory_metadata_paths, mapped),
     )
 
 
@@ -192,9 +195,9 @@ def _with_email(directory: Directory, user_id: str, profile: Profile, mapped: Ma
     return replace(profile, email_address=address, email_key=key)
 
 
-def _written_paths(profile: Profile, mapped: Mapped) -> list[str]:
+def _written_paths(written_before: list[str], mapped: Mapped) -> list[str]:
     """Return the places in the metadata that are the directory's after this write."""
-    kept = set(mapped.undecided_paths).intersection(profile.directory_metadata_paths)
+    kept = set(mapped.undecided_paths).intersection(written_before)
     return sorted(kept | {path for path in mapped.metadata_paths if _has(mapped.public_metadata, path.split("."))})
 
 
@@ -204,6 +207,8 @@ def merged_metadata(current: dict[str, Any], mapped: Mapped, written_before: lis
     Of the paths that the directory wrote before, those that the mapping no
     longer has are removed.
     """
+    if not (written_before or mapped.metadata_paths or mapped.public_metadata):
+        return current
     merged = deepcopy(current)
     given_up = set(written_before).difference(mapped.metadata_paths, mapped.undecided_paths)
     for path in (*sorted(given_up), *mapped.metadata_paths):

@@ -1,5 +1,6 @@
 """One reading of a person's resource: its attributes by name, and how much may still be looked at."""
 
+from collections.abc import Sequence
 from typing import Any
 
 # Bounds of one reading, that is for one person. A unit of work is looking at one element, comparing
@@ -36,6 +37,25 @@ class Reading:
         if self.work_left < 0:
             raise Exhausted
 
+    def find(self, names: Sequence[str]) -> list[Any] | None:
+        """Return what stands at a path of nothing but lower-case names, without nulls and empty texts.
+
+        None where a list is on the way, whose elements are to be gone through.
+        """
+        self.spend(len(names))
+        value: Any = self.resource
+        for name in names:
+            if value.__class__ is dict:
+                index = self._indexed.get(id(value))
+                value = (self._index(value) if index is None else index).get(name)
+            elif isinstance(value, list):
+                return None
+            else:
+                value = self.attribute(value, name)
+            if value is None:
+                return []
+        return [] if value == "" else [value]
+
     def attribute(self, element: Any, name: str) -> Any:
         """Return an attribute of an element by its lower-case name, or None.
 
@@ -44,7 +64,8 @@ class Reading:
         """
         if isinstance(element, dict):
             if len(element) > _FEW:
-                return self._index(element).get(name)
+                index = self._indexed.get(id(element))
+                return (self._index(element) if index is None else index).get(name)
             for key, value in element.items():
                 if key.lower() == name:
                     return value
@@ -53,8 +74,6 @@ class Reading:
 
     def _index(self, element: dict[str, Any]) -> dict[str, Any]:
         """Return an object with lower-case names; of two names that differ only in case the first counts."""
-        index = self._indexed.get(id(element))
-        if index is None:
-            self.spend(len(element) >> 4)
-            index = self._indexed[id(element)] = {key.lower(): element[key] for key in reversed(element)}
+        self.spend(len(element) >> 4)
+        index = self._indexed[id(element)] = {key.lower(): element[key] for key in reversed(element)}
         return index

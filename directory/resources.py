@@ -1,10 +1,12 @@
 """The stored SCIM resource: one canonical JSON document, and the few values that are looked up in it."""
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from folding import fold, fold_json
+from json_text import compact
 
 Document = dict[str, Any]
 # The declared attributes that are compared with their case (RFC 7643 §7), references and certificates among them.
@@ -17,6 +19,9 @@ CASE_EXACT = (
     (ENTERPRISE, "manager", "value"),
     (ENTERPRISE, "manager", "$ref"),
 )
+
+# Whole numbers beyond ``folding.LARGEST_NUMBER``, of at least so many digits, become nulls.
+MANY_DIGITS = re.compile(r"[0-9]{309}")
 
 # A folded address, and its folded type where it has one.
 EmailKey = tuple[str, str | None]
@@ -84,14 +89,16 @@ class GroupResource:
         return cls(document, document["displayName"], document.get("externalId"))
 
 
-def dump(document: Document) -> str:
-    """Return a document as the JSON text in which it is stored."""
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+# A document as the JSON text in which it is stored.
+dump = compact
 
 
 def is_stored(document: Document, text: str) -> bool:
     """Tell whether a stored text says what a document says, in whatever order."""
-    return dump(document) == text or _in_order(document) == _in_order(load(text))
+    new = dump(document)
+    if len(new) != len(text):  # another order takes the same room
+        return False
+    return new == text or _in_order(document) == _in_order(load(text))
 
 
 def _in_order(document: Document) -> str:
@@ -104,9 +111,17 @@ def load(text: str) -> Document:
     return document
 
 
-def fold_document(document: Document) -> Document:
+def stored_columns(document: Document) -> dict[str, Any]:
+    """Return a document as the columns of its row: its text, and how it is compared."""
+    text = dump(document)
+    return {"document": text, "document_key": _folded(document, text)}
+
+
+def _folded(document: Document, text: str) -> Document:
     """Return a document as it is compared: every key and text folded, but for the texts that keep their case."""
-    folded: Document = fold_json(document)
+    # Of ASCII alone, folding is lower case, which JSON text can be put in as a whole.
+    is_plain = text.isascii() and MANY_DIGITS.search(text) is None
+    folded: Document = json.loads(text.lower()) if is_plain else fold_json(document)
     for path in CASE_EXACT:
         if path[0] in document:
             _keep_case(document, folded, path)

@@ -11,7 +11,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from clock import now_ms
 from directory.directories import Directory
 from directory.mapping import Mapped
-from directory.rows import write_row
+from directory.rows import is_plain, write_row
 from models import OrganizationMembership, Role
 from organizations.roles import default_role
 
@@ -150,5 +150,8 @@ def store_role(session: Session, membership: OrganizationMembership, decision: R
         write_row(session, membership, **written)
         return None
     write_row(session, membership, **written, updated_at=now_ms())
-    set_committed_value(membership, "role", role)
+    if is_plain(membership):
+        membership.__dict__["role"] = role
+    else:  # which has no other neighbours than those that the session knows
+        set_committed_value(membership, "role", session.get_one(Role, role.id))
     return before.key, role.key

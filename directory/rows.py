@@ -4,23 +4,29 @@ The ORM's unit of work finds out by itself what is to be written, and in which
 order. Where that is known, finding it out costs more than the writing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 from sqlalchemy import ColumnElement, Table, bindparam, insert, inspect, update
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import set_committed_value
 
-from models import Base, DirectoryUser, DirectoryUserEmail, OrganizationMembership, User
+from models import Base, DirectoryGroup, DirectoryUser, DirectoryUserEmail, OrganizationMembership, Role, User
+from prepared import Prepared
 
 RowT = TypeVar("RowT", bound=Base)
 
-WRITTEN: tuple[type[Base], ...] = (DirectoryUser, DirectoryUserEmail, OrganizationMembership, User)
-INSERT = {model: insert(model) for model in WRITTEN}
+WRITTEN: tuple[type[Base], ...] = (DirectoryGroup, DirectoryUser, DirectoryUserEmail, OrganizationMembership, User)
+READ: tuple[type[Base], ...] = (*WRITTEN, Role)
+INSERT = {model: Prepared(insert(model)) for model in WRITTEN}
 KEYS = {model: [column.name for column in cast(Table, model.__table__).primary_key] for model in WRITTEN}
+# By the names of the keys, those of the values that say which row is meant.
+THIS = {model: {name: f"this_{name}" for name in KEYS[model]} for model in WRITTEN}
 UPDATE = {
-    model: update(cast(Table, model.__table__)).where(
-        *(model.__table__.c[name] == bindparam(f"this_{name}") for name in KEYS[model])
+    model: Prepared(
+        update(cast(Table, model.__table__)).where(
+            *(model.__table__.c[name] == bindparam(this) for name, this in THIS[model].items())
+        )
     )
     for model in WRITTEN
 }
@@ -29,9 +35,9 @@ UPDATE = {
 # The columns that are read with a row; a folded document is compared in the database and never read back.
 LOADED: dict[type[Base], list[ColumnElement[Any]]] = {
     model: [attribute.columns[0] for attribute in inspect(model).column_attrs if not attribute.deferred]
-    for model in WRITTEN
+    for model in READ
 }
-NAMES = {model: [str(column.key) for column in LOADED[model]] for model in WRITTEN}
+NAMES = {model: [str(column.key) for column in columns] for model, columns in LOADED.items()}
 NOTHING = {model: dict.fromkeys(column.key for column in cast(Table, model.__table__).columns) for model in WRITTEN}
 
 
@@ -45,9 +51,19 @@ def plain_row(model: type[RowT], values: Mapping[str, Any]) -> RowT:
     return row
 
 
+def loaded_row(model: type[RowT], columns: Sequence[Any]) -> RowT:
+    """Return the plain row of its ``LOADED`` columns; what stands behind them is not looked at."""
+    return plain_row(model, dict(zip(NAMES[model], columns, strict=False)))
+
+
+def is_plain(row: Base) -> bool:
+    """Tell whether the session knows nothing of a row."""
+    return "_sa_instance_state" not in row.__dict__
+
+
 def add_row(session: Session, model: type[RowT], **values: Any) -> RowT:
     """Insert a row and return it, without the session keeping it."""
-    session.connection().execute(INSERT[model], values)
+    INSERT[model].run(session, values)
     return plain_row(model, {**NOTHING[model], **values})
 
 
@@ -57,9 +73,10 @@ def write_row(session: Session, row: Base, **values: Any) -> None:
     changed = {name: value for name, value in values.items() if name not in known or known[name] != value}
     if not changed:
         return
-    this = {f"this_{name}": known[name] for name in KEYS[type(row)]}
-    session.connection().execute(UPDATE[type(row)], {**this, **changed})
-    if inspect(row, raiseerr=False) is None:
+    model = type(row)
+    this = {name: known[key] for key, name in THIS[model].items()}
+    UPDATE[model].run(session, {**this, **changed})
+    if is_plain(row):
         known.update(changed)
         return
     for name, value in changed.items():

@@ -23,7 +23,7 @@ from directory.directories import Directory
 from directory.mapping_effects import evaluate
 from directory.mapping_people import Person, lock_people
 from directory.mappings import KEEP, SUSPEND, await_former_mapping, load_rules
-from directory.memberships import admit, let_go_all
+from directory.memberships import let_go_all, readmit
 from directory.overview import count_groups, count_people
 from directory.profiles import write_profile
 from errors import Conflict, DomainError, InvalidInput
@@ -235,7 +235,7 @@ def _restore_some(session: Session, organization_id: str) -> int:
         if person.membership is not None and _is_wanted(person):
             mapped = evaluate(rules.mapping, person)
             write_profile(session, directory, person.user, mapped, active=True, takes_over=True, comes_back=True)
-            admit(session, directory, rules, person.user.id, mapped)
+            readmit(session, directory, rules, person.membership, mapped)
             events.append(membership_event("created", person.membership, reason="directory_enabled"))
     _forget_suspension(session, organization_id, ids)
     record_events(session, organization_id, events)

@@ -16,6 +16,7 @@ from models import Organization, OrganizationMembership, Role, SetupLink, User
 from models import Session as BrowserSession
 from organizations.credentials import hash_secret, new_secret
 from organizations.roles import PROVISIONING_MANAGE, PROVISIONING_READ
+from prepared import Prepared
 
 MEMBER = "member"
 SETUP_LINK = "setup_link"
@@ -25,8 +26,7 @@ SETUP_PERMISSIONS = frozenset({PROVISIONING_READ, PROVISIONING_MANAGE})
 MINUTE_MS = 60_000
 USER_AGENT_LENGTH = 300
 
-# Every deactivation by a directory passes here, so the statement is built once.
-ENDED_SESSIONS = (
+ENDED_SESSIONS = Prepared(
     update(BrowserSession)
     .where(
         BrowserSession.organization_id == bindparam("organization"),
@@ -227,7 +227,7 @@ def end_all_sessions(session: Session, user_id: str) -> None:
 def end_sessions_of_member(session: Session, organization_id: str, user_id: str) -> None:
     """End every session of a person in an organization."""
     named = {"organization": organization_id, "person": user_id, "now": now_ms()}
-    session.connection().execute(ENDED_SESSIONS, named)
+    ENDED_SESSIONS.run(session, named)
 
 
 def _end(session: Session, *whose: ColumnElement[bool]) -> None:

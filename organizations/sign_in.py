@@ -13,12 +13,12 @@ from models import Session as BrowserSession
 from organizations.credentials import hash_secret, new_secret
 from organizations.members import get_membership
 from organizations.sessions import DEFAULT_LIMITS, Proof, SessionLimits, end_sessions_of_member, open_session
+from prepared import Prepared
 
 LINK_LIFETIME_MS = 24 * 3600 * 1000
 SIGN_IN_LINK = "sign_in_link"
 
-# Every deactivation by a directory passes here, so the statement is built once.
-REVOKED_LINKS = (
+REVOKED_LINKS = Prepared(
     update(SignInLink)
     .where(
         SignInLink.organization_id == bindparam("organization"),
@@ -151,7 +151,7 @@ def end_sessions(session: Session, organization_id: str, user_id: str) -> None:
     """End every session of a person in an organization, and every sign-in link not used yet."""
     named = {"organization": organization_id, "person": user_id, "now": now_ms()}
     end_sessions_of_member(session, organization_id, user_id)
-    session.connection().execute(REVOKED_LINKS, named)
+    REVOKED_LINKS.run(session, named)
 
 
 def end_sessions_of_all(session: Session, organization_id: str, user_ids: Sequence[str]) -> None:

@@ -14,16 +14,18 @@ from errors import Conflict, DomainError, InvalidInput, NotFound
 from folding import fold
 from models import DirectoryUser, OrganizationMembership, User
 from organizations.validation import address_problems, problem, text_problems
+from prepared import Prepared
 
 SEARCHED_WORDS = 5
 METADATA_BYTES = 16 * 1024
 NAMES = ("first_name", "last_name", "username", "external_id")
-# Every write of a directory may ask this, so the statement is built once.
-MEMBER_ELSEWHERE = select(
-    exists().where(
-        OrganizationMembership.user_id == bindparam("user"),
-        OrganizationMembership.organization_id != bindparam("organization"),
-        OrganizationMembership.deleted_at.is_(None),
+MEMBER_ELSEWHERE = Prepared(
+    select(
+        exists().where(
+            OrganizationMembership.user_id == bindparam("user"),
+            OrganizationMembership.organization_id != bindparam("organization"),
+            OrganizationMembership.deleted_at.is_(None),
+        )
     )
 )
 
@@ -31,7 +33,8 @@ MEMBER_ELSEWHERE = select(
 def is_member_elsewhere(session: Session, user_id: str, organization_id: str) -> bool:
     """Tell whether a person is an active member of another organization."""
     named = {"user": user_id, "organization": organization_id}
-    return bool(session.connection().scalar(MEMBER_ELSEWHERE, named))
+    [(is_member,)] = MEMBER_ELSEWHERE.rows(session, named)
+    return bool(is_member)
 
 
 def lock_user(session: Session, user_id: str) -> User:

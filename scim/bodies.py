@@ -1,6 +1,7 @@
 """Request bodies: strict JSON, and the deviations of known IdPs mended before the protocol is applied."""
 
 import json
+import math
 from typing import Any
 
 from scim2_models import InvalidSyntaxException
@@ -14,6 +15,8 @@ ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:user"
 READ_ONLY = ("id", "meta", "groups")
 # Multi-valued attributes whose entries admin-written templates give as bare texts.
 OFTEN_BARE = ("roles", "entitlements")
+# What is mended where it is no attribute of an extension.
+MENDED = frozenset({*OFTEN_BARE, "manager", "photos"})
 # References, which a template that has nothing to say fills with an empty text.
 OFTEN_EMPTY = ("profileurl", "externalid")
 
@@ -30,10 +33,14 @@ def decode(body: bytes) -> Any:
     """
     try:
         text = body.decode("utf-8-sig")  # RFC 8259 §8.1: always UTF-8, and a byte order mark may be ignored
-        value = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant, parse_int=_integer)
+        value = json.loads(
+            text, object_pairs_hook=_object, parse_constant=_refuse_constant, parse_int=_integer, parse_float=_number
+        )
     except (ValueError, RecursionError) as error:
         raise InvalidSyntaxException(detail=f"The body is not valid JSON: {_reason(error)}") from error
-    _check(value, MAX_DEPTH)
+    _check_depth(value, MAX_DEPTH)
+    if "\\u" in text:  # only as escapes can a JSON text in UTF-8 hold what is no character
+        _check_texts(value)
     return value
 
 
@@ -65,20 +72,33 @@ def _integer(digits: str) -> int:
     return int(digits)
 
 
-def _check(value: Any, depth: int) -> None:
-    if depth == 0:
+def _number(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise InvalidSyntaxException(detail="The body holds a number that is too large.")
+    return number
+
+
+def _check_depth(value: Any, depth: int) -> None:
+    if value.__class__ not in (dict, list) or not value:
+        return
+    if depth == 1:
         raise InvalidSyntaxException(detail=f"The body is nested more than {MAX_DEPTH} levels deep.")
+    for item in value.values() if isinstance(value, dict) else value:
+        if item.__class__ in (dict, list):
+            _check_depth(item, depth - 1)
+
+
+def _check_texts(value: Any) -> None:
     if isinstance(value, str):
         _check_text(value)
-    elif isinstance(value, float) and value in (float("inf"), float("-inf")):
-        raise InvalidSyntaxException(detail="The body holds a number that is too large.")
     elif isinstance(value, dict):
         for key, item in value.items():
             _check_text(key)
-            _check(item, depth - 1)
+            _check_texts(item)
     elif isinstance(value, list):
         for item in value:
-            _check(item, depth - 1)
+            _check_texts(item)
 
 
 def _check_text(text: str) -> None:
@@ -99,16 +119,20 @@ def mend_resource(payload: Any, schema: str) -> Any:
     """
     if not isinstance(payload, dict):
         return payload
-    mended = {key: mend_value(key, value) for key, value in payload.items() if not _is_silent(key, value)}
-    schemas = next((key for key in mended if key.lower() == "schemas"), None)
+    mended: dict[str, Any] = {}
+    schemas = None
+    for key, value in payload.items():
+        name = key.lower()
+        if not _is_silent(name, value):
+            mended[key] = mend_value(key, value) if ":" in name or name in MENDED else value
+            schemas = key if schemas is None and name == "schemas" else schemas
     if schemas is not None and isinstance(mended[schemas], list) and schema not in mended[schemas]:
         mended[schemas] = [schema, *mended[schemas]]
     return mended
 
 
-def _is_silent(key: str, value: Any) -> bool:
+def _is_silent(name: str, value: Any) -> bool:
     """Tell whether a member of a resource says nothing. A null ``externalId`` does: the IdP gives its link up."""
-    name = key.lower()
     return name in READ_ONLY or (value is None and name != "externalid") or (value == "" and name in OFTEN_EMPTY)
 
 

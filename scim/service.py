@@ -30,7 +30,7 @@ from scim2_server.service import SEARCH_REQUEST_PARAMETERS, ScimService, is_json
 from scim2_server.utils import parametrize
 
 from directory.group_membership import MemberChange
-from directory.resources import UserResource, load
+from directory.resources import UserResource
 from scim.bodies import decode, mend_resource
 from scim.cursors import PageCursors, query_of
 from scim.documents import StoredDocument, etag_of, render_list
@@ -245,6 +245,12 @@ class DirectoryHandler(ScimHandler):
     service: DirectoryService
     storage: DirectoryStorage
 
+    def handle(self, request: ScimRequest) -> ScimResponse:
+        """Serve a request by the method of its operation, as the provider has it from beginning to end."""
+        with self.service.provider:
+            served: ScimResponse = getattr(self, self.service.match(request).operation.value)(request)
+        return served
+
     def query(self, request: ScimRequest) -> ScimResponse:
         """Read a resource (RFC 7644 §3.4.1)."""
         target = self.service.route(request, Operation.query)
@@ -314,14 +320,12 @@ class DirectoryHandler(ScimHandler):
 
     def create(self, request: ScimRequest) -> ScimResponse:
         """Create a resource (RFC 7644 §3.3)."""
-        with self.service.provider:
-            target = self.service.route(request, Operation.create)
-            resource_type = self.service.resource_type_at(target.endpoint or "")
-            payload, model = self.service.payload_of(request), self.service.get_model(resource_type)
-            resource = self.service.find_plain_user(resource_type, payload) or self.service.read_payload(
-                model, payload, Context.RESOURCE_CREATION_REQUEST
-            )
-            document = self.storage.add(resource_type, resource)
+        target = self.service.route(request, Operation.create)
+        resource_type, payload = self.service.resource_type_at(target.endpoint or ""), self.service.payload_of(request)
+        resource = self.service.find_plain_user(resource_type, payload) or self.service.read_payload(
+            self.service.get_model(resource_type), payload, Context.RESOURCE_CREATION_REQUEST
+        )
+        document = self.storage.add(resource_type, resource)
         return self.answer(HTTPStatus.CREATED, document, "Location", request.base_url)
 
     def answer(self, status: HTTPStatus, document: StoredDocument, place: str, base_url: str) -> ScimResponse:
@@ -331,15 +335,12 @@ class DirectoryHandler(ScimHandler):
 
     def patch(self, request: ScimRequest) -> ScimResponse:
         """Modify a resource (RFC 7644 §3.5.2)."""
-        with self.service.provider:
-            target = self.service.route(request, Operation.patch)
-            resource_type = self.service.resource_type_at(target.endpoint or "")
-            resource_id = target.resource_id or ""
-            parameters = self.response_parameters(request, resource_type)
-            patch = self.service.read_patch_payload(resource_type, resource_id, self.service.payload_of(request))
-            with self.storage.operation():
-                self.apply_patch(resource_type, resource_id, patch, self.service.read_conditions(request))
-            return self.written_response(request, resource_type, resource_id, parameters)
+        target = self.service.route(request, Operation.patch)
+        resource_type, resource_id = self.service.resource_type_at(target.endpoint or ""), target.resource_id or ""
+        parameters = self.response_parameters(request, resource_type)
+        patch = self.service.read_patch_payload(resource_type, resource_id, self.service.payload_of(request))
+        self.apply_patch(resource_type, resource_id, patch, self.service.read_conditions(request))
+        return self.written_response(request, resource_type, resource_id, parameters)
 
     def apply_patch(
         self, resource_type: ResourceType, resource_id: str, patch: PatchRequest | PlainPatch, conditions: Conditions
@@ -360,25 +361,21 @@ class DirectoryHandler(ScimHandler):
         """Give values to attributes of a stored User; tell whether what is stored was plain enough for it."""
         held = self.storage.hold_anew(user_id)
         conditions.check(etag_of(held.row.version), "PATCH")
-        document = load(held.row.document)
         try:
-            changed = self.service.plain.changed(document, changes)
+            changed = self.service.plain.changed(held.document, changes)
         except NotPlain:
             return False
-        if changed != document:
+        if changed != held.document:
             self.storage.write(held, UserResource.of(changed))
         return True
 
     def replace(self, request: ScimRequest) -> ScimResponse:
         """Replace a resource (RFC 7644 §3.5.1)."""
-        with self.service.provider:
-            target = self.service.route(request, Operation.replace)
-            resource_type = self.service.resource_type_at(target.endpoint or "")
-            resource_id = target.resource_id or ""
-            parameters = self.response_parameters(request, resource_type)
-            with self.storage.operation():
-                self.apply_replacement(resource_type, resource_id, request)
-            return self.written_response(request, resource_type, resource_id, parameters)
+        target = self.service.route(request, Operation.replace)
+        resource_type, resource_id = self.service.resource_type_at(target.endpoint or ""), target.resource_id or ""
+        parameters = self.response_parameters(request, resource_type)
+        self.apply_replacement(resource_type, resource_id, request)
+        return self.written_response(request, resource_type, resource_id, parameters)
 
     def apply_replacement(self, resource_type: ResourceType, resource_id: str, request: ScimRequest) -> None:
         """Apply a PUT to a stored resource, whose row is held meanwhile."""
@@ -401,9 +398,8 @@ class DirectoryHandler(ScimHandler):
         """Replace a stored User; what ``apply_replacement`` of the service keeps stays as it is."""
         held = self.storage.hold(user_id)
         conditions.check(etag_of(held.row.version), "PUT")
-        stored = load(held.row.document)
-        document = replaced_document(stored, replacement.document)
-        if document != stored:
+        document = replaced_document(held.document, replacement.document)
+        if document != held.document:
             self.storage.write(held, replace(UserResource.of(document), sent_groups=replacement.sent_groups))
 
     def delete_resource(self, resource_type: ResourceType, resource_id: str, conditions: Conditions) -> None:
@@ -436,9 +432,9 @@ class DirectoryHandler(ScimHandler):
         return self.service.read_response_parameters(resource_type, request.query)
 
 
-def _member(payload: dict[str, Any], name: str) -> Any:
+def _member(sent: dict[str, Any], name: str) -> Any:
     """Return a member of a search request, whose names ignore case."""
-    return next((value for key, value in payload.items() if key.lower() == name.lower()), None)
+    return sent[name] if name in sent else next((v for k, v in sent.items() if k.lower() == name.lower()), None)
 
 
 def is_projected(query: Mapping[str, str]) -> bool:

@@ -16,6 +16,7 @@ GROUND = {
     "errors",
     "folding",
     "ids",
+    "json_text",
     "metrics",
     "prepared",
     "writing_turns",

@@ -1,18 +1,19 @@
 """Events: written in the transaction of the change, numbered per stream, with a delivery for each subscriber."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Executable, bindparam, insert, or_, select
+from sqlalchemy import bindparam, insert, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from clock import now_ms
 from ids import new_id
+from json_text import compact
 from models import Event, EventSequence, Organization, WebhookDelivery, WebhookEndpoint
+from prepared import Prepared, Runner
 
 DESCRIPTIONS = {
     "scimUser.provisioned": "The directory added or reactivated a person; user and membership are there.",
@@ -40,13 +41,13 @@ ENVIRONMENT_STREAM = "environment"
 SKIPPED_NUMBERS = 1_000_000
 
 
-def _advance(upsert: Any) -> Executable:
+def _advance(upsert: Any) -> Prepared:
     """Return the statement that advances a counter.
 
     It is one statement, so that two writers who meet a stream for the first
     time wait for each other instead of failing.
     """
-    statement: Executable = (
+    return Prepared(
         upsert(EventSequence)
         .values(stream=bindparam("of_stream"), last=bindparam("by_count"))
         .on_conflict_do_update(
@@ -54,13 +55,11 @@ def _advance(upsert: Any) -> Executable:
         )
         .returning(EventSequence.last)
     )
-    return statement
 
 
-# Every write of a directory passes here, so the statements are built once.
-ADDED_EVENTS, ADDED_DELIVERIES = insert(Event), insert(WebhookDelivery)
+ADDED_EVENTS, ADDED_DELIVERIES = Prepared(insert(Event)), Prepared(insert(WebhookDelivery))
 ADVANCE = {"postgresql": _advance(postgresql.insert), "sqlite": _advance(sqlite.insert)}
-SUBSCRIPTIONS = (
+SUBSCRIPTIONS = Prepared(
     select(WebhookEndpoint.id, WebhookEndpoint.enabled_event_types)
     .where(
         WebhookEndpoint.enabled,
@@ -133,7 +132,7 @@ def deferred_events(session: Session, organization_id: str) -> Iterator[list[New
 def _record(session: Session, organization_id: str | None, events: Sequence[NewEvent]) -> list[RecordedEvent]:
     stream = organization_id or ENVIRONMENT_STREAM
     recorded = write_events(session, organization_id, stream, events)
-    subscriptions = session.connection().execute(SUBSCRIPTIONS, {"organization": organization_id}).all()
+    subscriptions = SUBSCRIPTIONS.rows(session, {"organization": organization_id})
     add_deliveries(
         session,
         [
@@ -170,7 +169,7 @@ def write_events(
         {**vars(event), **common, "user_id": user_id_of(data)}
         for event, (_, data) in zip(recorded, events, strict=True)
     ]
-    session.connection().execute(ADDED_EVENTS, rows)
+    ADDED_EVENTS.run_all(session, rows)
     return recorded
 
 
@@ -193,16 +192,14 @@ def _numbered(
         "organization_id": organization_id,
         "data": data,
     }
-    body = json.dumps(envelope, ensure_ascii=False, separators=(",", ":"))
-    return RecordedEvent(event_id, event_type, sequence, now, body)
+    return RecordedEvent(event_id, event_type, sequence, now, compact(envelope))
 
 
 def next_in(session: Session, stream: str, count: int) -> int:
     """Advance a counter by ``count`` and return its new value. Its row is held until the end of the transaction."""
-    connection = session.connection()
-    advance = ADVANCE[connection.dialect.name]
-    value: int = connection.execute(advance, {"of_stream": stream, "by_count": count}).scalar_one()
-    return value
+    advance = ADVANCE[Runner.of(session).dialect.name]
+    [(value,)] = advance.rows(session, {"of_stream": stream, "by_count": count})
+    return int(value)
 
 
 def skip_numbers(session: Session) -> int:
@@ -235,8 +232,7 @@ def add_deliveries(session: Session, duties: Sequence[tuple["RecordedEvent | Eve
         }
         for event, endpoint_id in duties
     ]
-    if rows:
-        session.connection().execute(ADDED_DELIVERIES, rows)
+    ADDED_DELIVERIES.run_all(session, rows)
     for _, endpoint_id in duties:
         mark_due(session, endpoint_id)
     return [str(row["id"]) for row in rows]

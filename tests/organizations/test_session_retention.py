@@ -48,6 +48,6 @@ def test_links_of_a_person_are_found_by_an_index_when_the_person_is_deactivated(
             session.execute(text("SET LOCAL enable_seqscan = off"))
             session.execute(text("DROP INDEX ix_sign_in_links_organization_id_id"))
             explain = "EXPLAIN "
-        plan = session.execute(text(f"{explain}{REVOKED_LINKS}"), values).all()
+        plan = session.execute(text(f"{explain}{REVOKED_LINKS.statement}"), values).all()
         session.rollback()
     assert "ix_sign_in_links_organization_id_user_id" in str(plan)

@@ -1,0 +1,49 @@
+"""Identifiers are ULIDs: of their moment, in the order in which they were made, and each another one."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from ulid import ULID
+
+from clock import now_ms
+from ids import Maker, new_id, time_of
+
+MOMENT = 1_790_000_000_123
+
+
+def test_an_identifier_is_a_ulid_of_the_moment_in_which_it_was_made() -> None:
+    before = now_ms()
+    prefix, _, text = new_id("user").partition("_")
+    parsed = ULID.from_str(text)
+    assert (prefix, str(parsed)) == ("user", text)
+    assert before <= parsed.milliseconds <= now_ms()
+    assert time_of(f"user_{text}") == parsed.milliseconds
+
+
+def test_identifiers_of_one_millisecond_are_in_the_order_in_which_they_were_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(time, "time_ns", lambda: MOMENT * 1_000_000)
+    maker = Maker()
+    made = [maker.make() for _ in range(100)]
+    assert sorted(set(made)) == made
+    assert {ULID.from_str(text).milliseconds for text in made} == {MOMENT}
+
+
+def test_makers_that_do_not_know_each_other_make_different_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time_ns", lambda: MOMENT * 1_000_000)
+    assert len({Maker().make()[10:] for _ in range(100)}) == 100
+
+
+def test_the_greatest_and_the_smallest_value_are_written_as_a_ulid_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    for moment, byte in ((0, b"\0"), (2**48 - 1, b"\xff")):
+        monkeypatch.setattr(time, "time_ns", lambda moment=moment: moment * 1_000_000)
+        monkeypatch.setattr("os.urandom", lambda count, byte=byte: byte * count)
+        assert Maker().make() == str(ULID(moment.to_bytes(6) + byte * 10))
+
+
+def test_threads_never_make_the_same_one() -> None:
+    with ThreadPoolExecutor(8) as threads:
+        made = list(threads.map(lambda _: [new_id("evt") for _ in range(500)], range(8)))
+    assert len({one for some in made for one in some}) == 8 * 500
