@@ -19,6 +19,10 @@ class Maker:
     """Makes ULIDs. Of those of one millisecond each is greater than the one before, across the threads of a process."""
 
     def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Know nothing of what was made before."""
         self._lock = Lock()
         self._moment = -1
         self._value = 0
@@ -36,12 +40,14 @@ class Maker:
         return "".join([PAIRS[value >> shift & 1023] for shift in SHIFTS])
 
 
-_make = Maker().make
+_maker = Maker()
+# A process that was just forked must not go on where its parent, and its siblings, do.
+os.register_at_fork(after_in_child=_maker.begin)
 
 
 def new_id(prefix: str) -> str:
     """Return a new identifier, such as ``user_01JD…`` (26 Crockford base32 characters after the prefix)."""
-    return f"{prefix}_{_make()}"
+    return f"{prefix}_{_maker.make()}"
 
 
 def first_id(prefix: str, moment: int) -> str:

@@ -1,5 +1,6 @@
 """Identifiers are ULIDs: of their moment, in the order in which they were made, and each another one."""
 
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -47,3 +48,17 @@ def test_threads_never_make_the_same_one() -> None:
     with ThreadPoolExecutor(8) as threads:
         made = list(threads.map(lambda _: [new_id("evt") for _ in range(500)], range(8)))
     assert len({one for some in made for one in some}) == 8 * 500
+
+
+def test_a_process_that_was_forked_makes_other_ones_than_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time_ns", lambda: MOMENT * 1_000_000)
+    new_id("evt")
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(writer, new_id("evt").encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(reader, 100).decode()[14:] != new_id("evt")[14:]
+    os.close(reader)
+    os.close(writer)
