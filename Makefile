@@ -5,8 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # In an environment of its own: it needs much that nothing else here does.
 AUDIT := $(VENV)/audit
-# One test process more than there are processors, since many tests wait for servers; one that is done takes tests from another.
-SIDE_BY_SIDE := --numprocesses $(shell $(PYTHON) -c 'import os; print(min(4, os.cpu_count() + 1))') --dist worksteal
+# As many test processes as there are processors; one that is done takes tests from another.
+SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist worksteal
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
