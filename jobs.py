@@ -19,6 +19,7 @@ from typing import cast
 
 from flask import Flask, current_app
 from redis import Redis
+from redis.client import Pipeline
 from redis.exceptions import RedisError
 from rq import Queue, SimpleWorker
 from rq.exceptions import StopRequested
@@ -274,6 +275,18 @@ class DeliveryWorker(SimpleWorker):
         if self.drains.stopping.is_set():
             raise StopRequested
         return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
+        """Tell Redis that the worker lives; where Redis is away, end if told to: RQ would ask again for ever.
+
+        :raises StopRequested: When the process was told to end, and Redis does not answer.
+        """
+        try:
+            super().heartbeat(timeout, pipeline)
+        except RedisError:
+            if self.drains.stopping.is_set():
+                raise StopRequested from None
+            raise
 
     def subscribe(self) -> None:
         """Listen to no remote commands: there is no work horse to kill, and it would take one more connection."""

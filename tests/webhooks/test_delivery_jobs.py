@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from flask import Flask
 from prometheus_client import REGISTRY
+from redis import Redis
 from rq import Queue
+from rq.exceptions import StopRequested
 from rq.job import Job
 from sqlalchemy import func, select, update
 
@@ -198,3 +201,21 @@ def test_attempts_are_counted_by_what_came_of_them(
     make_events(acme, 3)
     work(app)
     assert counted() == [succeeded + 2, failed + 1]
+
+
+def test_a_worker_that_is_told_to_end_while_redis_is_away_ends(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    drains = jobs.Drains(app)
+    worker = jobs.DeliveryWorker(Queue("webhooks", connection=app.extensions["redis"]), drains)
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        assert len(waits) < 3, "it waits for Redis and does not end"
+        waits.append(seconds)
+        drains.stopping.set()
+
+    monkeypatch.setattr("rq.worker.base.time.sleep", wait)
+    monkeypatch.setattr(worker, "set_state", lambda state: None)
+    worker.connection = Redis(unix_socket_path="/nowhere/redis.sock")
+    with pytest.raises(StopRequested):
+        worker.dequeue_job_and_maintain_ttl(1)
+    assert len(waits) == 1
