@@ -15,6 +15,7 @@ from redis.retry import Retry
 from rq import Queue
 from sqlalchemy.engine import make_url
 from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.urls import iri_to_uri
 
 import cli
 import jobs
@@ -168,7 +169,8 @@ def flask_config(settings: Settings) -> dict[str, object]:
         "WTF_CSRF_TIME_LIMIT": None,  # a form is valid as long as the session
         "PUBLIC_URL": settings.public_url,
         "SCIM_ENDPOINT_URL": settings.scim_endpoint_url,
-        "SCIM_BASE_URL": settings.scim_endpoint_url.rstrip("/"),
+        # What every SCIM resource says of where it is, in headers as well: those hold ASCII alone.
+        "SCIM_BASE_URL": iri_to_uri(settings.scim_endpoint_url.rstrip("/")),
         "SCIM_RATE_LIMIT": settings.scim_rate_limit,
         "API_RATE_LIMIT": settings.api_rate_limit,
         "METRICS_TOKEN": settings.metrics_token,

@@ -465,3 +465,16 @@ def test_entra_finds_somebody_by_an_address_of_one_type(acme: Tenant) -> None:
 
     assert found('emails[type eq "work"].value eq "Nadia.Petrov@acme.example"') == 1
     assert found('emails[type eq "home"].value eq "nadia.petrov@acme.example"') == 0
+
+
+def test_a_host_name_of_any_script_stands_in_headers_and_resources_as_a_uri(
+    environ: dict[str, str], request: pytest.FixtureRequest
+) -> None:
+    environ["PUBLIC_URL"] = "https://例え.example"
+    acme: Tenant = request.getfixturevalue("acme")
+    created = acme.scim("POST", "/Users", okta.user())
+    location = f"https://xn--r8jz45g.example/scim/v2/Users/{created.json['id']}"
+    assert created.status_code == 201
+    assert created.headers["Location"] == created.json["meta"]["location"] == location
+    read = acme.scim("GET", f"/Users/{created.json['id']}")
+    assert read.headers["Content-Location"] == read.json["meta"]["location"] == location
