@@ -11,12 +11,13 @@ from flask_migrate import upgrade
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
-from app import POSTGRESQL_CONNECTIONS, POSTGRESQL_CONNECTIONS_AT_MOST, create_app, engine_options
+from app import create_app, engine_options
 from config import Settings
 from database import db
 from jobs import APPLICATIONS_PER_WORKER, DRAINS_PER_WORKER
 from tests import okta
 from tests.conftest import ROOT, SECRET_KEY, Tenant
+from transactions import POSTGRESQL_CONNECTIONS, POSTGRESQL_CONNECTIONS_AT_MOST
 
 
 @pytest.fixture
