@@ -39,6 +39,8 @@ class Runner:
     connection: Connection
     dialect: Dialect
     driver: Any
+    # One for all its statements, whose rows are fetched at once: PostgreSQL's driver makes one in 30 calls.
+    cursor: Any
     transaction: SessionTransaction | None
     savepoint: SessionTransaction | None
     # Those who want to see each statement before and after it is executed, and each commit: as they were when the
@@ -70,7 +72,8 @@ class Runner:
         """Return that of a connection, in a transaction of a session where there is one."""
         dispatch, driver = connection.dispatch, connection.connection.dbapi_connection
         listeners = tuple(dispatch.before_cursor_execute), tuple(dispatch.after_cursor_execute), tuple(dispatch.commit)
-        return cls(connection, connection.dialect, driver, transaction, savepoint, *listeners)
+        assert driver is not None
+        return cls(connection, connection.dialect, driver, driver.cursor(), transaction, savepoint, *listeners)
 
     def is_of(self, session: Session) -> bool:
         """Tell whether a session is where it was: in the same transaction, and in the same savepoint."""
@@ -78,7 +81,7 @@ class Runner:
 
     def run_text(self, sql: str) -> None:
         """Run a statement without values, as it stands."""
-        _execute(self, sql, (), many=False).close()
+        _execute(self, sql, (), many=False)
 
     def commit(self) -> None:
         """Commit the driver's transaction, seen by listeners for ``commit``.
@@ -155,8 +158,6 @@ class Prepared:
             return written.rows_of(cursor.fetchall())
         except runner.dialect.loaded_dbapi.Error as error:
             raise _failure(runner, written.sql, error) from error
-        finally:
-            cursor.close()
 
     def row(self, session: Session, values: Mapping[str, Any]) -> Row | None:
         """Run it with these values, and return the first row that it finds, or None."""
@@ -170,7 +171,7 @@ class Prepared:
         """
         runner = Runner.of(session)
         written = self.written_for(runner.dialect, values)
-        _execute(runner, written.sql, written.bound(values), many=False).close()
+        _execute(runner, written.sql, written.bound(values), many=False)
 
     def run_all(self, session: Session, values: Sequence[Mapping[str, Any]]) -> None:
         """Run it once for each of these values, which all have the same names."""
@@ -180,7 +181,7 @@ class Prepared:
             return
         runner = Runner.of(session)
         written = self.written_for(runner.dialect, values[0])
-        _execute(runner, written.sql, [written.bound(each) for each in values], many=True).close()
+        _execute(runner, written.sql, [written.bound(each) for each in values], many=True)
 
     def written_for(self, dialect: Dialect, values: Mapping[str, Any]) -> Written:
         """Return the statement for a kind of database and these values: an INSERT or UPDATE is of their columns."""
@@ -240,11 +241,8 @@ def _read_by(type_: TypeEngine[Any], dialect: Dialect) -> Converter | None:
 
 
 def _execute(runner: Runner, sql: str, values: Any, *, many: bool) -> Any:
-    """Run a statement, and return the driver's cursor."""
-    try:
-        cursor = runner.driver.cursor()
-    except runner.dialect.loaded_dbapi.Error as error:
-        raise _failure(runner, sql, error) from error
+    """Run a statement, and return the driver's cursor, which has its rows until the next statement is run."""
+    cursor = runner.cursor
     for listener in runner.before:
         listener(runner.connection, cursor, sql, values, None, many)
     try:
@@ -253,7 +251,6 @@ def _execute(runner: Runner, sql: str, values: Any, *, many: bool) -> Any:
         else:
             cursor.execute(sql, values)
     except runner.dialect.loaded_dbapi.Error as error:
-        cursor.close()
         raise _failure(runner, sql, error) from error
     for listener in runner.after:
         listener(runner.connection, cursor, sql, values, None, many)

@@ -295,12 +295,14 @@ class PostgresqlReading:
         return session
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        kept, is_broken = self._kept, kind is not None and issubclass(kind, SQLAlchemyError)
-        try:
-            self._session.close()
-            kept.renew()
-        except SQLAlchemyError:
-            is_broken = True
+        kept, session = self._kept, self._session
+        is_broken = kind is not None and issubclass(kind, SQLAlchemyError)
+        if session.get_transaction() is not None:  # something of the ORM had a part in it
+            try:
+                session.close()
+                kept.renew()
+            except SQLAlchemyError:
+                is_broken = True
         self._connections.give_back(kept, is_broken=is_broken)
 
 
