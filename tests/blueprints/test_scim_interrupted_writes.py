@@ -56,7 +56,9 @@ def violate(_connection: Connection) -> None:
 
 
 def is_writing(connection: Connection) -> bool:
-    """Tell whether a connection is in a transaction that writes."""
+    """Tell whether a connection is in a transaction that writes, and there at all."""
+    if connection.invalidated:
+        return False
     driver: Any = connection.connection.dbapi_connection
     if connection.dialect.name == "sqlite":
         return bool(driver.in_transaction and not driver.execute("PRAGMA query_only").fetchone()[0])
