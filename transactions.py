@@ -18,7 +18,6 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.orm import Session, SessionTransaction
 
 from prepared import KEPT, RUNNER, Runner
@@ -240,12 +239,14 @@ class PostgresqlConnections(Connections):
     def take_idle(self) -> Kept:
         """Return a connection that is in no transaction.
 
-        :raises NoConnection: When all are taken for too long.
+        :raises OperationalError: When all are taken for too long.
         """
         try:
             self._places.get(timeout=POSTGRESQL_WAIT_SECONDS)
         except queue.Empty:
-            raise NoConnection("All connections to PostgreSQL are taken.") from None
+            driver: Any = self.engine.dialect.loaded_dbapi
+            message = "all connections to PostgreSQL are taken"
+            raise OperationalError("BEGIN", None, driver.OperationalError(message)) from None
         try:
             return self._quiet_one() or self._new()
         except BaseException:
@@ -347,10 +348,13 @@ class WritingSession(Session):
         if self.new or self.dirty or self.deleted:
             self.flush()
         kept = self._kept
-        if kept is not None:
-            kept.runner.commit()
-            self._leave(kept, is_broken=False)
+        if kept is None:
+            self.close()
+            return
+        kept.runner.commit()
         self.close()
+        kept.renew()
+        self._leave(kept, is_broken=False)
 
     def rollback(self, error: BaseException | None = None) -> None:
         """End the transaction, and leave nothing of it.
