@@ -15,8 +15,10 @@ from sqlalchemy.orm import Session
 from errors import Conflict
 from models import Base
 from prepared import KEPT, Prepared, Runner
-from transactions import SQLITE_BUSY_MILLISECONDS, Connections, WritingSession, connections_of, take_turn
-from writing_turns import turns_of
+from transactions.kept import Connections
+from transactions.sessions import WritingSession, connections_of
+from transactions.sqlite import BUSY_MILLISECONDS, take_turn
+from transactions.turns import turns_of
 
 log = logging.getLogger(__name__)
 
@@ -45,13 +47,14 @@ class Database(SQLAlchemy):
         super().__init__(metadata=Base.metadata, session_options={"expire_on_commit": False})
         self.after_commit: AfterCommit | None = None
 
-    def unit_of_work(self) -> "UnitOfWork":
+    def unit_of_work(self, *, is_brief: bool = False) -> "UnitOfWork":
         """Return what opens the session of one transaction that writes: all of it is committed, or nothing.
 
+        :param is_brief: Whether it takes so little time that on SQLite it may be committed together with others.
         :raises Conflict: At its end, when a constraint of the database refuses the change;
             its ``constraint`` names the rule.
         """
-        return UnitOfWork(self._connections())
+        return UnitOfWork(self._connections(), is_brief=is_brief)
 
     def reading(self) -> AbstractContextManager[Session]:
         """Return what opens the session of one transaction that only reads, without a lock against writers.
@@ -69,11 +72,11 @@ class Database(SQLAlchemy):
 class UnitOfWork:
     """One transaction that writes: all that is done within is committed, or nothing is."""
 
-    def __init__(self, connections: Connections) -> None:
-        self._connections = connections
+    def __init__(self, connections: Connections, *, is_brief: bool) -> None:
+        self._connections, self._is_brief = connections, is_brief
 
     def __enter__(self) -> Session:
-        self._session = session = WritingSession(self._connections)
+        self._session = session = WritingSession(self._connections, is_brief=self._is_brief)
         return session
 
     def __exit__(self, kind: object, error: BaseException | None, _trace: object) -> None:
@@ -98,7 +101,8 @@ class UnitOfWork:
 def savepoint(session: Session) -> Iterator[None]:
     """Take back what the block wrote if it fails, and let the transaction go on.
 
-    The block writes by statements alone: of a flush that fails the session would break the whole transaction off.
+    The block writes by statements alone: of a flush that fails the session would break the whole transaction off. And
+    the unit of work is not brief: the session of such a one has a savepoint of its own, which would end with this.
     """
     SAVEPOINT.run(session, {})
     try:
@@ -148,7 +152,7 @@ def set_up_connection(connection: Any, _record: Any) -> None:
         return
     connection.isolation_level = None  # no implicit BEGIN; begin_transaction below says which kind
     cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout = {SQLITE_BUSY_MILLISECONDS}")
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")

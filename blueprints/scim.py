@@ -206,7 +206,7 @@ def write(scim_request: ScimRequest, holder: TokenHolder) -> ScimResponse:
     for attempt in range(1, ATTEMPTS + 1):
         directory = Directory(holder.organization_id, holder.token_id, holder.enterprise_connection_id)
         try:
-            with db.unit_of_work() as session:
+            with db.unit_of_work(is_brief=not is_bulk()) as session:
                 if is_bulk():
                     return run_bulk(session, directory, scim_request.base_url)
                 storage = DirectoryStorage(PROVIDER, session, directory)

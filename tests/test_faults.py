@@ -42,7 +42,7 @@ def everybody(tenant: Tenant) -> set[str]:
 def test_a_database_locked_by_somebody_else_is_answered_503_in_the_callers_shape(
     app: Flask, acme: Tenant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "SQLITE_BUSY_MILLISECONDS", 100)
+    monkeypatch.setattr(database, "BUSY_MILLISECONDS", 100)
     with app.app_context():
         db.engine.dispose()
     with sqlite3.connect(tmp_path / "test.db", isolation_level=None) as other:

@@ -16,7 +16,7 @@ from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.exc import DatabaseError
 
 import database  # noqa: F401  (which has SQLite set up, and take turns)
-from writing_turns import Turns, turns_of
+from transactions.turns import Turns, turns_of
 
 WRITERS, WRITES = 8, 25
 
