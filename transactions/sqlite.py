@@ -107,7 +107,9 @@ class SqliteConnections(Connections):
             self._writer = None
             writer.close()
         if self._writer is None:
-            self._writer = Kept(self.engine)
+            self._writer = writer = Kept(self.engine)
+            # What a savepoint needs to be undone would else be written to a file for each of them.
+            writer.driver.execute("PRAGMA temp_store = MEMORY")
         return self._writer
 
     def commit(self, kept: Kept) -> None:
