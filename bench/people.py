@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from bench.measuring import VoidRun
 from bench.sandbox import Sandbox
-from bench.scim_works import person
+from bench.scim_works import GROUP, person
 from database import db
 from directory.lists import follow_lists
 from ids import new_id
@@ -43,6 +43,20 @@ def add_people(installation: Sandbox, token: str, size: int, *, first: int = 0) 
     _check(client, headers, template, ids[-1], names[-1])
     client.delete(f"/scim/v2/Users/{template.json['id']}", headers=headers)
     return ids, names
+
+
+def add_group(installation: Sandbox, token: str, member_ids: Sequence[str]) -> str:
+    """Create a group with these members by SCIM, and return its id.
+
+    :raises VoidRun: When it is not created.
+    """
+    body = {"displayName": GROUP, "members": [{"value": id_} for id_ in member_ids]}
+    headers = {"Authorization": f"Bearer {token}"}
+    created = installation.app.test_client().post("/scim/v2/Groups", json=body, headers=headers)
+    if created.status_code != 201:
+        raise VoidRun(f"the group was answered {created.status_code}: {created.text[:500]}")
+    id_: str = created.json["id"]
+    return id_
 
 
 def _check(client: Any, headers: dict[str, str], template: Any, id_: str, name: str) -> None:

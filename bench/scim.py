@@ -12,13 +12,13 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from bench.load import Round, Work, load
 from bench.measuring import Measurement, on_processor
-from bench.people import add_people
+from bench.people import add_group, add_people
 from bench.sandbox import sandbox
 from bench.scim_works import MAKERS, OPERATIONS, Directory, works
 from bench.web import PRODUCT, Server, web
@@ -124,9 +124,10 @@ def _product(size: int, *, postgresql: bool = False) -> Iterator[dict[str, Step]
         with db.unit_of_work() as session:
             made = bootstrap(session, "Acme")
         ids, names = add_people(installation, made.scim_token, size)
+        directory = Directory("/scim/v2", made.scim_token, ids, names, size)
+        directory = replace(directory, group_id=add_group(installation, made.scim_token, directory.members()))
         db.engine.dispose()
         server = stack.enter_context(web(PRODUCT, installation.environ, beside=installation.beside))
-        directory = Directory("/scim/v2", made.scim_token, ids, names, size)
         yield _steps(stack, server, works(directory))
 
 

