@@ -6,7 +6,7 @@ import math
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
-from flask import Flask, Response, current_app, g, jsonify, make_response, render_template, request
+from flask import Flask, Response, current_app, jsonify, make_response, render_template
 from flask_limiter import RateLimitExceeded
 from pydantic import Field
 from scim2_server.responses import SCIM_MEDIA_TYPE, ScimResponse
@@ -16,10 +16,10 @@ from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
+from blueprints.arrivals import this_request
 from blueprints.bodies import drain_refused_body
 from blueprints.limits import limiter
 from errors import Conflict, DomainError, Gone, InvalidInput, NotAllowed, NotAuthenticated, NotFound, VersionMismatch
-from ids import new_id
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -56,8 +56,8 @@ SENTENCES = {
 
 
 def init_app(app: Flask) -> None:
-    """Register the handlers, a trace id on every request and answer, and the refusal of what no database can hold."""
-    app.before_request(_begin_trace)
+    """Register the handlers, a trace id on every answer, and the refusal of what no database can hold."""
+    app.before_request(_refuse_nul)
     app.after_request(_end_trace)
     app.after_request(drain_refused_body)
     app.register_error_handler(DomainError, _domain_error)
@@ -67,32 +67,23 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(Exception, _unexpected)
 
 
-def _begin_trace() -> None:
-    g.trace_id = new_id("req")
-    if audience() == "page":  # the pages find nothing by such a name, and say so themselves
+def _refuse_nul() -> None:
+    arrival = this_request()
+    if arrival.audience == "page":  # the pages find nothing by such a name, and say so themselves
         return
-    query = request.environ.get("QUERY_STRING", "")
-    if "\0" in request.path or "%00" in query or "\0" in query:
+    query = arrival.environ.get("QUERY_STRING", "")
+    if "\0" in arrival.path or "%00" in query or "\0" in query:
         raise DomainError("The address holds a NUL character, which nothing is named by.", code="bad_request")
 
 
 def _end_trace(response: Response) -> Response:
-    response.headers["X-Request-Id"] = trace_id()
+    response.headers.add("X-Request-Id", this_request().trace_id)
     return response
 
 
 def trace_id() -> str:
     """Return the id by which this request is found in the logs."""
-    if "trace_id" not in g:
-        g.trace_id = new_id("req")
-    return str(g.trace_id)
-
-
-def audience() -> str:
-    """Return for whom an error of this request is rendered: ``scim``, ``api`` or ``page``."""
-    if request.path == "/scim/v2" or request.path.startswith("/scim/"):
-        return "scim"
-    return "api" if request.path.startswith(("/v1", "/healthz", "/readyz", "/metrics")) else "page"
+    return this_request().trace_id
 
 
 # -- Handlers ----------------------------------------------------------------
@@ -111,7 +102,7 @@ def _rate_limited(error: RateLimitExceeded) -> BaseResponse:
         seconds = error.limit.limit.get_expiry()
     limit = error.limit.limit if error.limit is not None else "the limit"
     problem = DomainError(f"rate_limited: more than {limit}. Try again in {seconds} s.", code="rate_limited")
-    if audience() == "page":
+    if this_request().audience == "page":
         problem = DomainError("Too many attempts.", long_message=f"Try again in {in_words(seconds)}.")
     response = render(429, [problem])
     # Okta understands an integer of seconds only.
@@ -183,7 +174,7 @@ def _unexpected(error: Exception) -> BaseResponse:
 
 def render(status: int, problems: list[DomainError]) -> BaseResponse:
     """Return an error in the shape that this request's audience reads."""
-    return {"scim": _scim_error, "api": _api_error, "page": _page}[audience()](status, problems)
+    return {"scim": _scim_error, "api": _api_error, "page": _page}[this_request().audience](status, problems)
 
 
 def _scim_error(status: int, problems: list[DomainError]) -> BaseResponse:

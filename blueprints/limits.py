@@ -14,6 +14,8 @@ from limits.storage import RedisStorage
 from redis import Connection
 from redis.exceptions import RedisError
 
+from blueprints.arrivals import this_request
+
 
 class Limiter(flask_limiter.Limiter):
     """The limiter of the library, which first asks ``has_place``: for whom it holds, nothing else is looked at.
@@ -27,6 +29,10 @@ class Limiter(flask_limiter.Limiter):
         """Set up for an application; that an earlier one's Redis was away says nothing about this one's."""
         self._storage_dead = False
         super().init_app(app)
+        # What the library notes of a request goes with it, and is asked for where it noted anything.
+        app.teardown_request_funcs[None].pop()
+        deduct = app.after_request_funcs[None].pop()
+        app.after_request(lambda response: response if this_request().has_place else deduct(response))
 
     @property
     def is_counting_in_redis(self) -> bool:
@@ -51,15 +57,16 @@ class Places:
     which take several times as long as the counting.
     """
 
-    def __init__(self, storage: RedisStorage, limit: RateLimitItem) -> None:
-        self._storage, self._limit = storage, limit
+    def __init__(self, storage: RedisStorage, limit: RateLimitItem, scope: str) -> None:
+        self._storage = storage
         self._script = storage.lua_acquire_moving_window.sha
         self._size = str(limit.amount), str(limit.get_expiry())
+        self._key = storage.prefixed_key(limit.key_for("{}", scope))
         self._of_thread = threading.local()
 
-    def take(self, holder: str, scope: str, cost: int = 1) -> bool:
+    def take(self, holder: str, cost: int = 1) -> bool:
         """Count a request, and tell whether it had a place. Without an answer of Redis it had none: ask the limiter."""
-        key = self._storage.prefixed_key(self._limit.key_for(holder, scope))
+        key = self._key.replace("{}", holder)
         try:
             connection = self._connection()
             command = packed("EVALSHA", self._script, "1", key, repr(time.time()), *self._size, str(cost))
