@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Request, Response
 from flask.globals import request_ctx
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 from flask.typing import ResponseReturnValue
+from flask_wtf.csrf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import MapAdapter
 
@@ -46,7 +47,7 @@ class Application(Flask):
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
         """Return what finds the view of a request; None where it is found already, and outside of requests."""
-        if request is not None and self.matched_at_once(cast(Arrival, request)):
+        if request is not None and self.matched_at_once(request):  # type: ignore[arg-type]
             return None
         return super().create_url_adapter(request)
 
@@ -60,7 +61,7 @@ class Application(Flask):
 
     def process_response(self, response: Response) -> Response:
         """Call what is registered to be called after the view, and save the session."""
-        context: Any = cast(Any, request_ctx)._get_current_object()
+        context: Any = request_ctx._get_current_object()  # type: ignore[attr-defined]
         for hook in (*context._after_request_functions, *self.hooks_of(context.request).after):
             response = hook(response)
         if not self.session_interface.is_null_session(context._session):
@@ -90,6 +91,17 @@ class CookieSessions(SecureCookieSessionInterface):
         """Say in an answer what became of the session, unless nobody looked at it and it is empty."""
         if session or session.accessed or session.modified:
             super().save_session(app, session, response)
+
+
+class FormProtection(CSRFProtect):
+    """Lets only our own forms write, except in the blueprints that are ``spared``."""
+
+    spared: frozenset[str | None] = frozenset()
+
+    def protect(self, apply_exemptions: bool = False) -> None:
+        """Let a request pass, or refuse it with a ``CSRFError``."""
+        if this_request().blueprint not in self.spared:
+            super().protect(apply_exemptions)
 
 
 class ProxyHeaders(ProxyFix):

@@ -5,6 +5,7 @@ takes ``this_request()`` once instead.
 """
 
 import time
+from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
@@ -50,9 +51,8 @@ class Arrival(Request):
             super().close()
 
 
-def this_request() -> Arrival:
-    """Return the request that is answered here."""
-    return cast(Arrival, cast(Any, request)._get_current_object())
+# Returns the request that is answered here.
+this_request: Callable[[], Arrival] = cast(Any, request)._get_current_object
 
 
 def audience_of(path: str) -> str:
