@@ -35,9 +35,10 @@ from directory.lists import follow_lists
 from errors import Conflict, DomainError
 from organizations.scim_tokens import TokenHolder
 from scim.bulk import BulkRequest, BulkRun, OperationService, bulk_answer, read_bulk, summary
+from scim.handler import DirectoryHandler
 from scim.messages import TextResponse
 from scim.provider import bulk_capability, make_provider
-from scim.service import DirectoryHandler, DirectoryService
+from scim.service import DirectoryService
 from scim.storage import DirectoryStorage
 
 if TYPE_CHECKING:
@@ -235,7 +236,7 @@ def serve(path: str = "") -> Response:
         method="GET" if method == "HEAD" else method,
         base_url=spoken.base_url,
         path=f"/{path}",
-        query=arrival.args.to_dict() if environ["QUERY_STRING"] else {},
+        query=arrival.query,
         headers=environ,
         body=body,
     )

@@ -100,12 +100,11 @@ def is_test(arrival: Arrival, holder: TokenHolder) -> bool:
     """
     if holder.last_used_at is None:
         return True
-    if not arrival.environ.get("QUERY_STRING"):
-        return DISCOVERY.fullmatch(arrival.path) is not None
-    wanted = arrival.args.get("filter")
+    query = arrival.query
+    wanted = query.get("filter")
     if wanted is not None:
         return NOBODY.search(wanted) is not None
-    return (arrival.args.get("count") in ("0", "1", "2") and LISTS.fullmatch(arrival.path) is not None) or bool(
+    return (query.get("count") in ("0", "1", "2") and LISTS.fullmatch(arrival.path) is not None) or bool(
         DISCOVERY.fullmatch(arrival.path)
     )
 

@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from hypothesis import given
+from hypothesis import strategies as st
 from werkzeug.exceptions import HTTPException
 from werkzeug.test import EnvironBuilder
 
 from blueprints.application import Application
-from blueprints.arrivals import Arrival
+from blueprints.arrivals import Arrival, plain_query
 
 PLAIN = [
     ("/scim/v2/Users", "127.0.0.1:8000"),
@@ -83,3 +85,19 @@ def test_around_each_view_the_same_is_called_in_the_same_order_as_flask_would(ap
         assert hooks.before == tuple(chain(*before))
         assert hooks.after == tuple(chain(*after))
     assert not app.url_value_preprocessors
+
+
+PIECES = [*'aZ9 =&+%;?/#"@é\0', "filter", "count=", "%20", "%22", "%40", "%2540", "%3D", "%26", "%C3%A9", "%ff", "%2"]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
+def test_a_plain_query_says_what_any_query_says(query: str) -> None:
+    request = arrival("/scim/v2/Users", "localhost", QUERY_STRING=query.encode().decode("latin-1"))
+    assert request.query == request.args.to_dict()
+    assert plain_query(query) in (None, request.query)
+
+
+def test_the_queries_of_identity_providers_are_plain() -> None:
+    look_up = {"filter": 'userName eq "nadia@acme.example"', "startIndex": "1", "count": "100"}
+    assert plain_query("filter=userName%20eq%20%22nadia%40acme.example%22&startIndex=1&count=100") == look_up
+    assert plain_query("filter=userName+eq+%22nadia@acme.example%22&startIndex=1&count=100") == look_up
