@@ -31,6 +31,8 @@ class Arrival(Request):
     # Who was let in to SCIM, and what was sent, as the activity log keeps it.
     scim_holder: TokenHolder | None = None
     scim_body: bytes | None = None
+    # What was read of the body: all of it.
+    body: bytes | None = None
     # Whether it was counted under its bearer's limit, so that no other limit says anything about it.
     has_place: bool = False
 
