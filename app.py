@@ -93,9 +93,6 @@ def redis_patience() -> dict[str, Any]:
     return {"socket_connect_timeout": 1, "socket_timeout": 1, "retry": Retry(NoBackoff(), 1, (RedisConnectionError,))}
 
 
-# A web process has eight threads. A worker has more, which seldom ask the database at the same time.
-POSTGRESQL_CONNECTIONS = 8
-POSTGRESQL_CONNECTIONS_AT_MOST = 40
 # How long PostgreSQL is waited for. What the address of the database says itself counts before these.
 POSTGRESQL_PATIENCE: dict[str, Any] = {
     "connect_timeout": 5,
@@ -117,8 +114,6 @@ def engine_options(database_url: str) -> dict[str, Any]:
         return options
     return options | {
         "pool_pre_ping": True,  # PostgreSQL may have been restarted since
-        "pool_size": POSTGRESQL_CONNECTIONS,
-        "max_overflow": POSTGRESQL_CONNECTIONS_AT_MOST - POSTGRESQL_CONNECTIONS,
         "connect_args": {name: value for name, value in POSTGRESQL_PATIENCE.items() if name not in url.query},
     }
 

@@ -1,32 +1,32 @@
 """The database: how its connections are set up, and the unit of work, the only place that commits."""
 
 import logging
-import os
 import sqlite3
-import threading
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
+from flask import current_app
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import Connection, Engine, Index, Pool, UniqueConstraint, event, text
-from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from errors import Conflict
 from models import Base
-from prepared import KEPT, RUNNER, Prepared, Runner
-from writing_turns import turns_of
+from prepared import KEPT, Prepared, Runner
+from transactions.kept import Connections
+from transactions.sessions import WritingSession, connections_of
+from transactions.sqlite import BUSY_MILLISECONDS, take_turn
+from transactions.turns import turns_of
 
 log = logging.getLogger(__name__)
 
 AfterCommit = Callable[[Session], None]
 
-# How long a writer waits for another one on SQLite before it gives up.
-SQLITE_BUSY_MILLISECONDS = 20_000
-READ_ONLY = "authn_scim_read_only"
-# Where a connection keeps its turn to write.
+# Under this name an application keeps its connections.
+CONNECTIONS = "database_connections"
+# Where a connection of the pool keeps its turn to write.
 TURN = "authn_scim_turn"
 
 
@@ -46,59 +46,63 @@ class Database(SQLAlchemy):
     def __init__(self) -> None:
         super().__init__(metadata=Base.metadata, session_options={"expire_on_commit": False})
         self.after_commit: AfterCommit | None = None
-        self._of_thread = threading.local()
 
-    @contextmanager
-    def unit_of_work(self) -> Iterator[Session]:
-        """Yield the session of one transaction that writes: all of it is committed, or nothing.
+    def unit_of_work(self, *, is_brief: bool = False) -> "UnitOfWork":
+        """Return what opens the session of one transaction that writes: all of it is committed, or nothing.
 
-        :raises Conflict: When a constraint of the database refuses the change;
+        :param is_brief: Whether it takes so little time that on SQLite it may be committed together with others.
+        :raises Conflict: At its end, when a constraint of the database refuses the change;
             its ``constraint`` names the rule.
         """
-        session = self.session()
-        session.rollback()  # ends the snapshot of an earlier read, so that this transaction starts from the present
-        session.info.clear()
-        try:
-            yield session
-            session.commit()
-        except IntegrityError as error:
-            session.rollback()
-            raise conflict_of(error) from error
-        except BaseException:
-            session.rollback()
-            raise
-        if self.after_commit is not None:
-            self.after_commit(session)
+        return UnitOfWork(self._connections(), is_brief=is_brief)
 
     def reading(self) -> AbstractContextManager[Session]:
-        """Yield the session of one transaction that only reads: one snapshot, no lock against writers."""
-        engine = self.engine
-        return self._sqlite_reader(engine) if engine.dialect.name == "sqlite" else self._reading_from_pool()
+        """Return what opens the session of one transaction that only reads, without a lock against writers.
 
-    @contextmanager
-    def _reading_from_pool(self) -> Iterator[Session]:
-        session = self.session()
-        session.rollback()
-        session.info.clear()
-        session.connection(execution_options={READ_ONLY: True})
-        try:
-            yield session
-        finally:
-            session.rollback()
+        On SQLite it sees one moment; on PostgreSQL each statement sees what was committed before it.
+        """
+        return self._connections().reading()
 
-    def _sqlite_reader(self, engine: Engine) -> "SqliteReader":
-        """Return what this thread reads the file of an engine with."""
-        reader: SqliteReader | None = getattr(self._of_thread, "reader", None)
-        if reader is None or not reader.is_usable(engine):
-            reader = self._of_thread.reader = SqliteReader(engine)
-        return reader
+    def _connections(self) -> Connections:
+        kept: dict[str, Any] = current_app.extensions
+        connections: Connections | None = kept.get(CONNECTIONS)
+        return connections or kept.setdefault(CONNECTIONS, connections_of(self.engine))
+
+
+class UnitOfWork:
+    """One transaction that writes: all that is done within is committed, or nothing is."""
+
+    def __init__(self, connections: Connections, *, is_brief: bool) -> None:
+        self._connections, self._is_brief = connections, is_brief
+
+    def __enter__(self) -> Session:
+        self._session = session = WritingSession(self._connections, is_brief=self._is_brief)
+        return session
+
+    def __exit__(self, kind: object, error: BaseException | None, _trace: object) -> None:
+        session = self._session
+        if error is None:
+            try:
+                session.commit()
+            except BaseException as failure:
+                session.rollback(failure)
+                if isinstance(failure, IntegrityError):
+                    raise conflict_of(failure) from failure
+                raise
+            if db.after_commit is not None:
+                db.after_commit(session)
+            return
+        session.rollback(error)
+        if isinstance(error, IntegrityError):
+            raise conflict_of(error) from error
 
 
 @contextmanager
 def savepoint(session: Session) -> Iterator[None]:
     """Take back what the block wrote if it fails, and let the transaction go on.
 
-    The block writes by statements alone: of a flush that fails the session would break the whole transaction off.
+    The block writes by statements alone: of a flush that fails the session would break the whole transaction off. And
+    the unit of work is not brief: the session of such a one has a savepoint of its own, which would end with this.
     """
     SAVEPOINT.run(session, {})
     try:
@@ -108,64 +112,6 @@ def savepoint(session: Session) -> Iterator[None]:
         RELEASED.run(session, {})
         raise
     RELEASED.run(session, {})
-
-
-class SqliteReader:
-    """A connection and a session that one thread keeps to read a SQLite file with: ``with`` it for one snapshot.
-
-    Within another snapshot it is the same one.
-    Taking both for each transaction costs more than most reads. To SQLAlchemy all
-    is one transaction without an end; those of SQLite are begun and ended here.
-    The connection is of no pool, refuses to write, and is closed with its thread.
-    """
-
-    def __init__(self, engine: Engine) -> None:
-        self._pool, self._process = engine.pool, os.getpid()
-        self._failed: bool = False
-        self._depth = 0
-        self._connection = engine.connect().execution_options(**{KEPT: True})
-        self._connection.detach()
-        driver = self._connection.connection.dbapi_connection
-        assert isinstance(driver, sqlite3.Connection)
-        driver.execute("PRAGMA query_only = ON")
-        self._driver: sqlite3.Connection = driver
-        self._session: Session = Session(self._connection)
-        weakref.finalize(self, _close_reader, self._session, self._connection, self._process).atexit = False
-
-    def is_usable(self, engine: Engine) -> bool:
-        """Tell whether it reads that engine's file: it has not failed, and neither was the engine disposed of since."""
-        return self._pool is engine.pool and not self._failed and self._process == os.getpid()
-
-    def __enter__(self) -> Session:
-        if not self._depth:
-            self._driver.execute("BEGIN")
-        self._depth += 1
-        return self._session
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._depth -= 1
-        if kind is not None and issubclass(kind, SQLAlchemyError):
-            self._failed = True  # it may be the connection's fault
-        if self._depth:
-            return
-        self._driver.rollback()
-        if self._session.identity_map or self._session.new:
-            self._session.expunge_all()
-        info = self._session.info
-        for key in info.keys() - {RUNNER}:  # whose transaction has no end
-            del info[key]
-
-
-INHERITED: list[Connection] = []
-
-
-def _close_reader(session: Session, connection: Connection, process: int) -> None:
-    """End a session and its connection, unless it was opened before a fork: SQLite forbids even to close such a one."""
-    if process != os.getpid():
-        INHERITED.append(connection)
-        return
-    session.close()
-    connection.close()
 
 
 db = Database()
@@ -206,7 +152,7 @@ def set_up_connection(connection: Any, _record: Any) -> None:
         return
     connection.isolation_level = None  # no implicit BEGIN; begin_transaction below says which kind
     cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout = {SQLITE_BUSY_MILLISECONDS}")
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
@@ -215,29 +161,14 @@ def set_up_connection(connection: Any, _record: Any) -> None:
 
 @event.listens_for(Engine, "begin")
 def begin_transaction(connection: Connection) -> None:
-    """Begin a SQLite transaction with the lock it will need.
-
-    A transaction that reads first and writes later cannot wait for its lock
-    (SQLITE_BUSY_SNAPSHOT), so one that may write takes the lock at once.
-    """
-    options = connection.get_execution_options()
-    if connection.dialect.name != "sqlite" or KEPT in options:
+    """Begin a transaction on a connection of the pool, such as a migration's, with the lock that it may need."""
+    if connection.dialect.name != "sqlite" or KEPT in connection.get_execution_options():
         return
-    if options.get(READ_ONLY, False):
-        Runner.on(connection).run_text("BEGIN")
-        return
-    _take_turn(connection)
+    if TURN not in connection.info:
+        turns = turns_of(connection.engine.url.database or "")
+        take_turn(turns)
+        connection.info[TURN] = turns
     Runner.on(connection).run_text("BEGIN IMMEDIATE")
-
-
-def _take_turn(connection: Connection) -> None:
-    """Wait until it is this connection's turn to write, which lasts until the connection is returned to its pool."""
-    if TURN in connection.info:
-        return
-    turns = turns_of(connection.engine.url.database or "")
-    if not turns.take(SQLITE_BUSY_MILLISECONDS / 1000):
-        raise OperationalError("BEGIN IMMEDIATE", None, sqlite3.OperationalError("database is locked"))
-    connection.info[TURN] = turns
 
 
 @event.listens_for(Pool, "checkin")

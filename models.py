@@ -518,8 +518,22 @@ class DirectoryUser(Base):
             postgresql_where=text("active AND deleted_at IS NULL"),
         ),
         # Of all tombstones of a name, the latest is restored.
-        Index("ix_directory_users_tombstones", "organization_id", "user_name_key", "deleted_at"),
-        Index("ix_directory_users_external_ids", "organization_id", "external_id", "deleted_at"),
+        Index(
+            "ix_directory_users_tombstones",
+            "organization_id",
+            "user_name_key",
+            "deleted_at",
+            sqlite_where=text("deleted_at IS NOT NULL"),
+            postgresql_where=text("deleted_at IS NOT NULL"),
+        ),
+        Index(
+            "ix_directory_users_external_ids",
+            "organization_id",
+            "external_id",
+            "deleted_at",
+            sqlite_where=text("deleted_at IS NOT NULL"),
+            postgresql_where=text("deleted_at IS NOT NULL"),
+        ),
         # Those to be forgotten.
         Index(
             "ix_directory_users_deleted_at",

@@ -8,7 +8,7 @@ It belongs to the session's transaction like any other statement, is seen by lis
 ``before_cursor_execute`` and ``after_cursor_execute``, and fails with SQLAlchemy's errors.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from json import JSONEncoder
 from typing import Any
@@ -29,6 +29,9 @@ KEPT = "authn_scim_kept"
 RUNNER = "prepared_runner"
 
 
+Listener = Callable[..., None]
+
+
 @dataclass(frozen=True)
 class Runner:
     """The connection of a transaction: as SQLAlchemy knows it, and the driver's own."""
@@ -36,20 +39,27 @@ class Runner:
     connection: Connection
     dialect: Dialect
     driver: Any
+    # One for all its statements, whose rows are fetched at once: PostgreSQL's driver makes one in 30 calls.
+    cursor: Any
     transaction: SessionTransaction | None
     savepoint: SessionTransaction | None
-    # Those who want to see each statement before and after it is executed: as they were when the transaction began.
-    before: Iterable[Any]
-    after: Iterable[Any]
+    # Those who want to see each statement before and after it is executed, and each commit: as they were when the
+    # transaction began, or, where a connection is kept, when that was opened. To ask each time costs most.
+    before: Sequence[Listener]
+    after: Sequence[Listener]
+    committing: Sequence[Listener]
 
     @classmethod
     def of(cls, session: Session) -> "Runner":
         """Return that of a session's transaction. It, or its savepoint, begins with that if it did not before."""
         runner: Runner | None = session.info.get(RUNNER)
-        transaction, savepoint = session.get_transaction(), session.get_nested_transaction()
-        if runner is None or runner.transaction is not transaction or runner.savepoint is not savepoint:
-            connection = session.connection()
-            runner = session.info[RUNNER] = cls.on(connection, session.get_transaction(), savepoint)
+        if runner is not None and runner.is_of(session):
+            return runner
+        connection = session.connection()
+        runner = session.info.get(RUNNER)  # which a transaction that began this moment may have brought
+        if runner is None or not runner.is_of(session):
+            transaction, savepoint = session.get_transaction(), session.get_nested_transaction()
+            runner = session.info[RUNNER] = cls.on(connection, transaction, savepoint)
         return runner
 
     @classmethod
@@ -61,15 +71,36 @@ class Runner:
     ) -> "Runner":
         """Return that of a connection, in a transaction of a session where there is one."""
         dispatch, driver = connection.dispatch, connection.connection.dbapi_connection
-        before: Iterable[Any] = dispatch.before_cursor_execute
-        after: Iterable[Any] = dispatch.after_cursor_execute
-        if KEPT not in connection.get_execution_options():  # asking them each time costs more than all else here
-            before, after = tuple(before), tuple(after)
-        return cls(connection, connection.dialect, driver, transaction, savepoint, before, after)
+        listeners = tuple(dispatch.before_cursor_execute), tuple(dispatch.after_cursor_execute), tuple(dispatch.commit)
+        assert driver is not None
+        return cls(connection, connection.dialect, driver, driver.cursor(), transaction, savepoint, *listeners)
+
+    def is_of(self, session: Session) -> bool:
+        """Tell whether a session is where it was: in the same transaction, and in the same savepoint."""
+        return self.transaction is session.get_transaction() and self.savepoint is session.get_nested_transaction()
 
     def run_text(self, sql: str) -> None:
         """Run a statement without values, as it stands."""
-        _execute(self, sql, (), many=False).close()
+        _execute(self, sql, (), many=False)
+
+    def commit(self) -> None:
+        """Commit the driver's transaction, seen by listeners for ``commit``.
+
+        :raises DBAPIError: When the database could not.
+        """
+        for listener in self.committing:
+            listener(self.connection)
+        try:
+            self.driver.commit()
+        except self.dialect.loaded_dbapi.Error as error:
+            raise _failure(self, "COMMIT", error) from error
+
+    def rollback(self) -> None:
+        """End the driver's transaction, if there is one, and leave nothing of it."""
+        try:
+            self.driver.rollback()
+        except self.dialect.loaded_dbapi.Error as error:
+            raise _failure(self, "ROLLBACK", error) from error
 
 
 @dataclass(frozen=True)
@@ -127,8 +158,6 @@ class Prepared:
             return written.rows_of(cursor.fetchall())
         except runner.dialect.loaded_dbapi.Error as error:
             raise _failure(runner, written.sql, error) from error
-        finally:
-            cursor.close()
 
     def row(self, session: Session, values: Mapping[str, Any]) -> Row | None:
         """Run it with these values, and return the first row that it finds, or None."""
@@ -142,7 +171,7 @@ class Prepared:
         """
         runner = Runner.of(session)
         written = self.written_for(runner.dialect, values)
-        _execute(runner, written.sql, written.bound(values), many=False).close()
+        _execute(runner, written.sql, written.bound(values), many=False)
 
     def run_all(self, session: Session, values: Sequence[Mapping[str, Any]]) -> None:
         """Run it once for each of these values, which all have the same names."""
@@ -152,7 +181,7 @@ class Prepared:
             return
         runner = Runner.of(session)
         written = self.written_for(runner.dialect, values[0])
-        _execute(runner, written.sql, [written.bound(each) for each in values], many=True).close()
+        _execute(runner, written.sql, [written.bound(each) for each in values], many=True)
 
     def written_for(self, dialect: Dialect, values: Mapping[str, Any]) -> Written:
         """Return the statement for a kind of database and these values: an INSERT or UPDATE is of their columns."""
@@ -212,11 +241,8 @@ def _read_by(type_: TypeEngine[Any], dialect: Dialect) -> Converter | None:
 
 
 def _execute(runner: Runner, sql: str, values: Any, *, many: bool) -> Any:
-    """Run a statement, and return the driver's cursor."""
-    try:
-        cursor = runner.driver.cursor()
-    except runner.dialect.loaded_dbapi.Error as error:
-        raise _failure(runner, sql, error) from error
+    """Run a statement, and return the driver's cursor, which has its rows until the next statement is run."""
+    cursor = runner.cursor
     for listener in runner.before:
         listener(runner.connection, cursor, sql, values, None, many)
     try:
@@ -225,7 +251,6 @@ def _execute(runner: Runner, sql: str, values: Any, *, many: bool) -> Any:
         else:
             cursor.execute(sql, values)
     except runner.dialect.loaded_dbapi.Error as error:
-        cursor.close()
         raise _failure(runner, sql, error) from error
     for listener in runner.after:
         listener(runner.connection, cursor, sql, values, None, many)

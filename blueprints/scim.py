@@ -263,11 +263,12 @@ def read(service: DirectoryService, scim_request: ScimRequest, directory: Direct
 
 def write(spoken: ServiceProvider, scim_request: ScimRequest, holder: TokenHolder) -> ScimResponse:
     """Answer a request that may change something: with its events and log entry in one transaction, or not at all."""
+    bulk = is_bulk(this_request())
     for attempt in range(1, ATTEMPTS + 1):
         directory = directory_of(holder)
         try:
-            with db.unit_of_work() as session:
-                if is_bulk(this_request()):
+            with db.unit_of_work(is_brief=not bulk) as session:
+                if bulk:
                     return run_bulk(spoken, session, directory)
                 storage = DirectoryStorage(PROVIDER, session, directory)
                 response = DirectoryHandler(spoken.service, storage).handle(scim_request)

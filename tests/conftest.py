@@ -25,7 +25,7 @@ from flask.testing import FlaskClient, FlaskCliRunner
 from flask_migrate import upgrade
 from jinja2 import BytecodeCache, FileSystemBytecodeCache
 from redis import Redis
-from sqlalchemy import create_engine, inspect, text
+from sqlalchemy import Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
 from werkzeug.routing import Rule
 
@@ -364,6 +364,26 @@ def long_ago(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
             yield
 
     return shifted
+
+
+# -- Looking on ----------------------------------------------------------------------
+
+
+@contextmanager
+def looking_on(engine: Engine, **listeners: Callable[..., None]) -> Iterator[None]:
+    """Tell listeners, by the name of the event, what happens on the connections of an engine.
+
+    Those that are kept tell whoever listened when they were opened, so they are opened anew.
+    """
+    for name, listener in listeners.items():
+        event.listen(engine, name, listener)
+    engine.dispose()
+    try:
+        yield
+    finally:
+        for name, listener in listeners.items():
+            event.remove(engine, name, listener)
+        engine.dispose()
 
 
 # -- Waiting ------------------------------------------------------------------------

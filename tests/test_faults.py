@@ -42,7 +42,7 @@ def everybody(tenant: Tenant) -> set[str]:
 def test_a_database_locked_by_somebody_else_is_answered_503_in_the_callers_shape(
     app: Flask, acme: Tenant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "SQLITE_BUSY_MILLISECONDS", 100)
+    monkeypatch.setattr(database, "BUSY_MILLISECONDS", 100)
     with app.app_context():
         db.engine.dispose()
     with sqlite3.connect(tmp_path / "test.db", isolation_level=None) as other:
@@ -64,20 +64,21 @@ def small_disk(app: Flask) -> Iterator[Callable[[int | None], None]]:
     """Let the database grow by so many pages and no further, as a disk that is full would."""
     pages: list[int] = []
 
-    def limit(connection: sqlite3.Connection, _record: Any = None, _proxy: Any = None) -> None:
+    def limit(connection: sqlite3.Connection, _record: Any) -> None:
         connection.execute(f"PRAGMA max_page_count = {pages[-1]}")
 
     def fill(more: int | None) -> None:
         with app.app_context(), db.engine.connect() as connection:
             used = connection.exec_driver_sql("PRAGMA page_count").scalar()
         pages.append(2**30 if more is None else used + more)
+        engine.dispose()  # the connections from now on are limited
 
     with app.app_context():
         engine = db.engine
     fill(None)
-    event.listen(engine, "checkout", limit)
+    event.listen(engine, "connect", limit)
     yield fill
-    event.remove(engine, "checkout", limit)
+    event.remove(engine, "connect", limit)
 
 
 def test_a_full_disk_refuses_what_does_not_fit_whole_and_keeps_what_was_acknowledged(

@@ -11,12 +11,13 @@ from flask_migrate import upgrade
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
-from app import POSTGRESQL_CONNECTIONS, POSTGRESQL_CONNECTIONS_AT_MOST, create_app, engine_options
+from app import create_app, engine_options
 from config import Settings
 from database import db
 from jobs import APPLICATIONS_PER_WORKER, DRAINS_PER_WORKER
 from tests import okta
 from tests.conftest import ROOT, SECRET_KEY, Tenant
+from transactions.postgresql import CONNECTIONS_AT_MOST, KEPT_CONNECTIONS
 
 
 @pytest.fixture
@@ -63,8 +64,8 @@ def test_what_the_address_of_the_database_says_itself_counts() -> None:
 
 def test_every_thread_of_a_process_can_have_a_connection() -> None:
     [threads] = re.findall(r"^threads = (\d+)$", (ROOT / "deploy" / "gunicorn.conf.py").read_text(), re.MULTILINE)
-    assert int(threads) == POSTGRESQL_CONNECTIONS, "and keeps it from one request to the next"
-    assert DRAINS_PER_WORKER + APPLICATIONS_PER_WORKER < POSTGRESQL_CONNECTIONS_AT_MOST
+    assert int(threads) == KEPT_CONNECTIONS, "and keeps it from one request to the next"
+    assert DRAINS_PER_WORKER + APPLICATIONS_PER_WORKER < CONNECTIONS_AT_MOST
 
 
 def test_a_migration_waits_for_another_one_for_as_long_as_it_takes(app: Flask, fresh_postgres_url: str) -> None:

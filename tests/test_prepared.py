@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import bindparam, event, insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
 from app import create_app
@@ -16,6 +16,7 @@ from database import db
 from errors import Conflict
 from models import Role, User
 from prepared import Prepared
+from tests.conftest import looking_on
 
 ADDED = Prepared(insert(User))
 BY_ID = Prepared(
@@ -134,13 +135,10 @@ def test_listeners_see_each_statement_before_and_after(inside: Flask) -> None:
     def after(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         seen.append(("after", statement.split(maxsplit=1)[0]))
 
-    event.listen(db.engine, "before_cursor_execute", before)
-    event.listen(db.engine, "after_cursor_execute", after)
-    with db.unit_of_work() as session:
+    looking = looking_on(db.engine, before_cursor_execute=before, after_cursor_execute=after)
+    with looking, db.unit_of_work() as session:
         ADDED.run(session, {"id": "user_1"})
         BY_ID.row(session, {"user": "user_1"})
-    event.remove(db.engine, "before_cursor_execute", before)
-    event.remove(db.engine, "after_cursor_execute", after)
     ours = [each for each in seen if each[1] in ("INSERT", "SELECT")]
     assert ours == [("before", "INSERT"), ("after", "INSERT"), ("before", "SELECT"), ("after", "SELECT")]
 

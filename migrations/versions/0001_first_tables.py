@@ -394,7 +394,11 @@ def upgrade() -> None:
         ["organization_id", "shown_active", "user_id"],
     )
     op.create_index(
-        "ix_directory_users_external_ids", "directory_users", ["organization_id", "external_id", "deleted_at"]
+        "ix_directory_users_external_ids",
+        "directory_users",
+        ["organization_id", "external_id", "deleted_at"],
+        sqlite_where=sa.text("deleted_at IS NOT NULL"),
+        postgresql_where=sa.text("deleted_at IS NOT NULL"),
     )
     op.create_index(
         "ix_directory_users_deleted_at",
@@ -405,7 +409,11 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_directory_users_user_id"), "directory_users", ["user_id"])
     op.create_index(
-        "ix_directory_users_tombstones", "directory_users", ["organization_id", "user_name_key", "deleted_at"]
+        "ix_directory_users_tombstones",
+        "directory_users",
+        ["organization_id", "user_name_key", "deleted_at"],
+        sqlite_where=sa.text("deleted_at IS NOT NULL"),
+        postgresql_where=sa.text("deleted_at IS NOT NULL"),
     )
     op.create_index(
         "uq_directory_users_active_email",

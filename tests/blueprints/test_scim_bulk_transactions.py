@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import event
 
 from database import db
 from tests import okta
 from tests.bulk import BASE, change, create, post, send, set_title, statuses
-from tests.conftest import Tenant
+from tests.conftest import Tenant, looking_on
 from tests.events import events_of
 
 
@@ -58,8 +57,9 @@ def test_a_defect_in_one_operation_is_its_own_failure(app: Flask, acme: Tenant) 
             raise RuntimeError("a defect")
 
     with app.app_context():
-        event.listen(db.engine, "before_cursor_execute", break_for_one)
-    results = send(acme, *[post(name, okta.user(f"{name}.x")) for name in ("one", "bad", "two")])
+        engine = db.engine
+    with looking_on(engine, before_cursor_execute=break_for_one):
+        results = send(acme, *[post(name, okta.user(f"{name}.x")) for name in ("one", "bad", "two")])
 
     assert statuses(results) == [201, 500, 201]
     assert "defect" not in results[1]["response"]["detail"]

@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import Connection, event, select
+from psycopg.pq import TransactionStatus
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from database import READ_ONLY, db
+from database import db
 from models import Base
 from tests import okta
 from tests.bulk import bulk, change, post, set_title
-from tests.conftest import Tenant
+from tests.conftest import Tenant, looking_on
 
 # Who asked, and whether it was refused, is written down whatever becomes of the request.
 BESIDE = ("directory_activities", "scim_tokens")
@@ -54,6 +55,16 @@ def violate(_connection: Connection) -> None:
     raise IntegrityError("a statement", None, Exception("a constraint"))
 
 
+def is_writing(connection: Connection) -> bool:
+    """Tell whether a connection is in a transaction that writes, and there at all."""
+    if connection.invalidated:
+        return False
+    driver: Any = connection.connection.dbapi_connection
+    if connection.dialect.name == "sqlite":
+        return bool(driver.in_transaction and not driver.execute("PRAGMA query_only").fetchone()[0])
+    return bool(driver.info.transaction_status == TransactionStatus.INTRANS)
+
+
 class Faults:
     """Lets the statement of a number fail, once, or the commit; ``events`` are what the last try would tell.
 
@@ -71,12 +82,12 @@ class Faults:
 
     def commit(self, connection: Connection) -> None:
         self.step(connection, "COMMIT")
-        if not self.commits and not connection.get_execution_options().get(READ_ONLY):
+        if not self.commits:
             self.at = ()  # what follows is only the note that the request failed
             raise OperationalError("a commit", None, Exception("disk I/O error"))
 
     def step(self, connection: Connection, sql: str) -> None:
-        if connection.get_execution_options().get(READ_ONLY) or not sql.startswith(self.at):
+        if not is_writing(connection) or not sql.startswith(self.at):
             return
         self.left -= 1
         if self.left == 0:
@@ -88,11 +99,8 @@ class Faults:
 def failing(app: Flask, faults: Faults) -> Iterator[None]:
     with app.app_context():
         engine = db.engine
-    event.listen(engine, "before_cursor_execute", faults.statement)
-    event.listen(engine, "commit", faults.commit)
-    yield
-    event.remove(engine, "before_cursor_execute", faults.statement)
-    event.remove(engine, "commit", faults.commit)
+    with looking_on(engine, before_cursor_execute=faults.statement, commit=faults.commit):
+        yield
 
 
 Request = tuple[str, str, Any]

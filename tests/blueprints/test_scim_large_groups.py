@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import event, insert, select
+from sqlalchemy import insert, select
 
 from database import db
 from models import DirectoryGroupMember, DirectoryUser, User
 from tests import okta
-from tests.conftest import Tenant
+from tests.conftest import Tenant, looking_on
 from tests.events import event_types, events_of
 
 SIZE = 50_000
@@ -80,11 +80,8 @@ def statements(app: Flask) -> Iterator[list[tuple[str, int]]]:
 
     with app.app_context():
         engine = db.engine
-    event.listen(engine, "after_cursor_execute", note)
-    try:
+    with looking_on(engine, after_cursor_execute=note):
         yield seen
-    finally:
-        event.remove(engine, "after_cursor_execute", note)
 
 
 def member_ids(app: Flask, group_id: str) -> set[str]:

@@ -13,7 +13,7 @@ from scim2_models import Context, ResponseParameters, ScimPolicy
 from clock import now_ms
 from scim.provider import make_provider
 from tests import okta
-from tests.conftest import Tenant, wait_until
+from tests.conftest import Tenant, looking_on, wait_until
 
 PROVIDER = make_provider()
 SEARCH = "urn:ietf:params:scim:api:messages:2.0:SearchRequest"
@@ -335,8 +335,6 @@ def test_what_no_schema_declares_is_chosen_by_name_too(acme: Tenant) -> None:
 
 
 def test_members_and_groups_are_not_loaded_where_they_are_not_shown(acme: Tenant, app: Flask) -> None:
-    from sqlalchemy import event
-
     from database import db
 
     ann = add(acme, "ann")
@@ -348,14 +346,13 @@ def test_members_and_groups_are_not_loaded_where_they_are_not_shown(acme: Tenant
     def note(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
         statements.append(statement)
 
-    event.listen(engine, "before_cursor_execute", note)
-    acme.scim("GET", f"/Groups/{group_id}?excludedAttributes=members")
-    acme.scim("GET", "/Groups?excludedAttributes=members")
-    acme.scim("GET", f"/Users/{ann}?attributes=userName")
-    acme.scim("GET", "/Users?attributes=userName")
-    assert statements and not any("directory_group_members" in statement for statement in statements)
-    acme.scim("GET", f"/Groups/{group_id}?attributes=members.value")
-    event.remove(engine, "before_cursor_execute", note)
+    with looking_on(engine, before_cursor_execute=note):
+        acme.scim("GET", f"/Groups/{group_id}?excludedAttributes=members")
+        acme.scim("GET", "/Groups?excludedAttributes=members")
+        acme.scim("GET", f"/Users/{ann}?attributes=userName")
+        acme.scim("GET", "/Users?attributes=userName")
+        assert statements and not any("directory_group_members" in statement for statement in statements)
+        acme.scim("GET", f"/Groups/{group_id}?attributes=members.value")
     assert any("directory_group_members" in statement for statement in statements)
 
 

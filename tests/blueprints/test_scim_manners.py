@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import event
 from werkzeug.test import EnvironBuilder
 
 from database import db
 from tests import okta
-from tests.conftest import Tenant
+from tests.conftest import Tenant, looking_on
 
 SCIM = {"Content-Type": "application/scim+json"}
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"]
@@ -165,8 +164,9 @@ def test_a_defect_of_ours_is_a_scim_error_that_tells_nothing_of_the_works(app: F
         raise RuntimeError("the secret works")
 
     with app.app_context():
-        event.listen(db.engine, "before_cursor_execute", fail)
-    response = acme.scim("GET", "/Users")
+        engine = db.engine
+    with looking_on(engine, before_cursor_execute=fail):
+        response = acme.scim("GET", "/Users")
 
     assert is_scim_error(response, 500)
     assert "secret works" not in response.text

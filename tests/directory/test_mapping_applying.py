@@ -16,7 +16,7 @@ from directory.mappings import load_mapping
 from ids import new_id
 from models import DirectoryUser, MappingApplication, Role, User
 from tests import okta
-from tests.conftest import Tenant, wait_until
+from tests.conftest import Tenant, looking_on, wait_until
 from tests.directory.applying import (
     BY_GROUPS,
     add,
@@ -248,11 +248,8 @@ def test_a_person_whom_applying_fails_for_is_passed_over(
 
     with app.app_context():
         engine = db.engine
-    event.listen(engine, "before_cursor_execute", refuse)
-    try:
+    with looking_on(engine, before_cursor_execute=refuse):
         application = put_and_apply(app, acme, LOUD)
-    finally:
-        event.remove(engine, "before_cursor_execute", refuse)
     assert [person["first_name"] for person in people(app, acme).values()] == ["ADA", "Grace", "MARY"]
     assert (application["examined"], application["changed"], application["warned"]) == (3, 2, 1)
     assert len(updates(app, acme)) == 2

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import event, text
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from app import create_app
@@ -21,7 +21,7 @@ from directory.person_history import list_person_history
 from organizations.audit import find_latest_acts
 from organizations.member_search import MemberFilter, search_members
 from organizations.organizations import bootstrap
-from tests.conftest import SECRET_KEY
+from tests.conftest import SECRET_KEY, looking_on
 
 pytestmark = pytest.mark.slow
 
@@ -83,15 +83,14 @@ class Crowd:
             if statement.startswith("SELECT") and f"FROM {of}" in statement:
                 asked.append((statement, parameters))
 
-        with self.app.app_context(), db.reading() as session:
+        with self.app.app_context():
             engine = db.engine
-            event.listen(engine, "before_cursor_execute", note)
-            found = ask(session)
-            event.remove(engine, "before_cursor_execute", note)
-            assert found
+        with self.app.app_context(), looking_on(engine, before_cursor_execute=note), db.reading() as session:
+            assert ask(session)
+            asking_them = list(asked)
             explain = "EXPLAIN QUERY PLAN " if engine.dialect.name == "sqlite" else "EXPLAIN "
             connection = session.connection()
-            rows = [row for asking in asked for row in connection.exec_driver_sql(explain + asking[0], asking[1])]
+            rows = [row for asking in asking_them for row in connection.exec_driver_sql(explain + asking[0], asking[1])]
         return "\n".join(str(row[-1]) for row in rows)
 
 

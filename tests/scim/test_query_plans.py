@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from scim2_models import SearchRequest
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Engine, text
 
 from app import create_app
 from config import Settings
@@ -21,7 +21,7 @@ from scim.filters import parse_filter
 from scim.provider import make_provider
 from scim.sorting import Position
 from scim.storage import DirectoryStorage
-from tests.conftest import SECRET_KEY
+from tests.conftest import SECRET_KEY, looking_on
 
 pytestmark = pytest.mark.slow
 
@@ -68,14 +68,19 @@ class Directory100k:
         def note(_c: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
             asked.append((statement, parameters))
 
-        with self.app.app_context(), db.reading() as session, PROVIDER:
+        with self.app.app_context():
             engine: Engine = db.engine
+        with (
+            self.app.app_context(),
+            looking_on(engine, before_cursor_execute=note),
+            db.reading() as session,
+            PROVIDER,
+        ):
             storage = DirectoryStorage(PROVIDER, session, Directory(self.organization_id))
             filter_ = None if expression is None else parse_filter(expression)
             search = storage.search_of([TYPES[resource_type]], request, filter_)
-            event.listen(engine, "before_cursor_execute", note)
+            asked.clear()
             found = search.page_by_cursor(position, 100, computed=False)
-            event.remove(engine, "before_cursor_execute", note)
             assert found.documents
             (statement, parameters) = asked[0]
             explain = "EXPLAIN QUERY PLAN " if engine.dialect.name == "sqlite" else "EXPLAIN "

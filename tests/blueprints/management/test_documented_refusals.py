@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import event, update
+from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 
 from blueprints.management.openapi import path_template, refusals
@@ -16,7 +16,7 @@ from blueprints.management.operations import OPERATIONS, Operation
 from database import db
 from models import IdempotentAnswer
 from tests.blueprints.management.test_every_operation import PARAMETER, Caller
-from tests.conftest import Tenant
+from tests.conftest import Tenant, looking_on
 
 
 def sharing(status: int) -> list[Operation]:
@@ -108,7 +108,8 @@ def test_a_database_that_does_not_answer_is_told_as_that(app: Flask, acme: Tenan
         raise OperationalError("SELECT", {}, sqlite3.OperationalError("database is locked"))
 
     with app.app_context():
-        event.listen(db.engine, "before_cursor_execute", fail)
-    for declared in sharing(503):
-        answer = ask(acme, declared)
-        assert (refused(answer), answer.headers["Retry-After"]) == ((503, "unavailable"), "5")
+        engine = db.engine
+    with looking_on(engine, before_cursor_execute=fail):
+        for declared in sharing(503):
+            answer = ask(acme, declared)
+            assert (refused(answer), answer.headers["Retry-After"]) == ((503, "unavailable"), "5")

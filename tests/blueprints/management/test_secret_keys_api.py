@@ -194,7 +194,7 @@ def test_a_read_is_answered_though_somebody_else_keeps_writing(
 ) -> None:
     if request.config.getoption("--database") == "postgresql":
         pytest.skip("there the key's use waits for nobody")
-    monkeypatch.setattr("database.SQLITE_BUSY_MILLISECONDS", 50)
+    monkeypatch.setattr("database.BUSY_MILLISECONDS", 50)
     with app.app_context():
         db.engine.dispose()
     writer = sqlite3.connect(tmp_path / "test.db", isolation_level=None)

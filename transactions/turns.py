@@ -23,14 +23,20 @@ class Turns:
     def __init__(self, database: str) -> None:
         self._database = database
         self._mutex = Lock()
-        self._waiting: deque[Lock] = deque()
+        # Those who wait, and whether what they want it for is brief.
+        self._waiting: deque[tuple[Lock, bool]] = deque()
         self._is_taken = False
+        # Whether the turn was passed on to a thread, which does not have to wait for other processes.
+        self._is_passed_on = False
         self._files: tuple[int, int] | None = None
 
-    def take(self, seconds: float) -> bool:
+    def take(self, seconds: float, *, is_brief: bool = False) -> bool:
         """Wait for the turn, so many seconds at most among the threads of this process; tell whether it came."""
-        if not self._take_of_process(seconds):
+        if not self._take_of_process(seconds, is_brief):
             return False
+        if self._is_passed_on:
+            self._is_passed_on = False
+            return True
         try:
             if self._files is None:
                 self._files = self._open("next"), self._open("turn")
@@ -44,6 +50,20 @@ class Turns:
             self._hand_on()
             raise
         return True
+
+    def is_brief_next(self) -> bool:
+        """Tell whether whoever waits longest in this process does so for something brief."""
+        with self._mutex:
+            return bool(self._waiting) and self._waiting[0][1]
+
+    def pass_on(self) -> bool:
+        """Give the turn to the next in this process if that is brief, before those of other processes; tell whether."""
+        with self._mutex:
+            if not (self._waiting and self._waiting[0][1]):
+                return False
+            self._is_passed_on = True
+            self._waiting.popleft()[0].release()
+            return True
 
     def give_back(self) -> None:
         """End the turn; whoever waits longest is next."""
@@ -67,26 +87,26 @@ class Turns:
                 os.fchown(descriptor, database.st_uid, database.st_gid)
         return descriptor
 
-    def _take_of_process(self, seconds: float) -> bool:
+    def _take_of_process(self, seconds: float, is_brief: bool) -> bool:
         with self._mutex:
             if not self._is_taken:
                 self._is_taken = True
                 return True
             mine = Lock()
             mine.acquire()
-            self._waiting.append(mine)
+            self._waiting.append((mine, is_brief))
         if mine.acquire(timeout=seconds):
             return True
         with self._mutex:
-            if mine in self._waiting:
-                self._waiting.remove(mine)
+            if (mine, is_brief) in self._waiting:
+                self._waiting.remove((mine, is_brief))
                 return False
             return True  # it was handed over in this very moment
 
     def _hand_on(self) -> None:
         with self._mutex:
             if self._waiting:
-                self._waiting.popleft().release()
+                self._waiting.popleft()[0].release()
             else:
                 self._is_taken = False
 

@@ -15,8 +15,8 @@ import pytest
 from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.exc import DatabaseError
 
-import database
-from writing_turns import Turns, turns_of
+import database  # noqa: F401  (which has SQLite set up, and take turns)
+from transactions.turns import Turns, turns_of
 
 WRITERS, WRITES = 8, 25
 
@@ -162,14 +162,6 @@ def test_whoever_may_write_the_database_may_take_turns_even_where_root_came_firs
     for suffix in ("next", "turn"):
         found = Path(f"{path}-{suffix}").stat()
         assert (found.st_mode, found.st_uid, found.st_gid) == (wanted.st_mode, wanted.st_uid, wanted.st_gid)
-
-
-def test_readers_wait_for_no_turn(path: str) -> None:
-    engine = never_waiting(path)
-    with engine.begin() as writer:
-        writer.execute(text("UPDATE counter SET value = 7"))
-        with engine.connect().execution_options(**{database.READ_ONLY: True}) as reader:
-            assert reader.execute(text("SELECT value FROM counter")).scalar() == 0
 
 
 def test_a_forked_process_has_turns_of_its_own(path: str) -> None:

@@ -1,0 +1,85 @@
+"""A connection that is kept, and what each kind of database does with those it has."""
+
+import os
+import select
+from contextlib import AbstractContextManager
+from typing import Any
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from prepared import KEPT, Runner
+
+
+class Kept:
+    """A connection that is of no pool any more, and what runs statements on it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._pool, self._process = engine.pool, os.getpid()
+        self.connection = engine.connect().execution_options(**{KEPT: True})
+        self.connection.detach()
+        self.connection.begin()
+        self.driver: Any = self.connection.connection.dbapi_connection
+        self.runner = Runner.on(self.connection)
+        self._heard: select.poll | None = None
+
+    def is_usable(self, engine: Engine) -> bool:
+        """Tell whether it is this process's, and the engine was not disposed of since."""
+        return self._pool is engine.pool and self._process == os.getpid()
+
+    def is_quiet(self) -> bool:
+        """Tell whether the server said nothing, as it was asked nothing: else the connection has ended."""
+        if self._heard is None:
+            self._heard = select.poll()
+            self._heard.register(self.driver, select.POLLIN)
+        return not self._heard.poll(0)
+
+    def renew(self) -> None:
+        """Begin the transaction without an end anew, where a failure of the ORM ended it."""
+        if not self.connection.in_transaction():
+            self.connection.begin()
+
+    def close(self) -> None:
+        """Close it, unless it was opened before a fork: it is the parent's, and SQLite forbids even to close it."""
+        if self._process == os.getpid():
+            self.driver.close()  # which asks nothing of a server that may be gone
+        else:
+            INHERITED.append(self.driver)
+
+
+INHERITED: list[Any] = []
+
+
+class Connections:
+    """The connections to one database that are kept."""
+
+    # Whether brief units of work may be committed together.
+    commits_together = False
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def reading(self) -> AbstractContextManager[Session]:
+        """Return what opens a transaction that only reads, when it is entered."""
+        raise NotImplementedError
+
+    def take(self, *, is_brief: bool) -> Kept:
+        """Begin a transaction that writes, and return its connection, which is this thread's until it has ended.
+
+        :param is_brief: Whether it takes so little time that others may wait for it to be committed with them.
+        """
+        raise NotImplementedError
+
+    def commit(self, kept: Kept) -> None:
+        """End a transaction, and return when all of it is on disk.
+
+        :raises DBAPIError: When it is not; then nothing of it is left.
+        """
+        raise NotImplementedError
+
+    def roll_back(self, kept: Kept, *, is_broken: bool) -> None:
+        """End a transaction, and leave nothing of it.
+
+        :param is_broken: Whether the connection may be the cause, so that it is not used again.
+        """
+        raise NotImplementedError

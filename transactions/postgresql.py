@@ -1,0 +1,139 @@
+"""PostgreSQL: connections that whoever needs one takes from a stack, for reading and for writing."""
+
+import queue
+from collections import deque
+from typing import Any
+
+from sqlalchemy import Engine, event
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from prepared import RUNNER
+from transactions.kept import Connections, Kept
+
+# As many connections as a web process has threads are kept. A worker has more threads, which seldom ask the database
+# at the same time.
+KEPT_CONNECTIONS = 8
+CONNECTIONS_AT_MOST = 40
+# How long a thread waits for one of them.
+WAIT_SECONDS = 30.0
+
+
+class PostgresqlConnections(Connections):
+    """A stack of connections.
+
+    Outside of a transaction each statement is one of its own, so a reading costs one round trip for each question. That
+    is what READ COMMITTED gives it in any case. And statements stay prepared on the server, which a ROLLBACK after
+    each reading would undo.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self._idle: deque[Kept] = deque()
+        self._places: queue.SimpleQueue[None] = queue.SimpleQueue()
+        for _ in range(CONNECTIONS_AT_MOST):
+            self._places.put(None)
+        event.listen(engine, "engine_disposed", self._close_idle)
+
+    def reading(self) -> "PostgresqlReading":
+        """Return a reading, which takes a connection when it is entered."""
+        return PostgresqlReading(self)
+
+    def take(self, *, is_brief: bool) -> Kept:
+        """Begin a transaction that writes."""
+        del is_brief  # the server puts several commits together by itself
+        kept = self.take_idle()
+        try:
+            kept.renew()
+            kept.runner.run_text("BEGIN")
+        except BaseException:
+            self.give_back(kept, is_broken=True)
+            raise
+        return kept
+
+    def commit(self, kept: Kept) -> None:
+        """End a transaction, and return when all of it is on disk."""
+        try:
+            kept.runner.commit()
+        except BaseException as failure:
+            self.roll_back(kept, is_broken=isinstance(failure, OperationalError))
+            raise
+        self.give_back(kept, is_broken=False)
+
+    def roll_back(self, kept: Kept, *, is_broken: bool) -> None:
+        """End a transaction, and leave nothing of it."""
+        try:
+            kept.runner.rollback()
+        except SQLAlchemyError:
+            is_broken = True  # it is closed, and with it ends the transaction
+        self.give_back(kept, is_broken=is_broken)
+
+    def take_idle(self) -> Kept:
+        """Return a connection that is in no transaction.
+
+        :raises OperationalError: When all are taken for too long.
+        """
+        try:
+            self._places.get(timeout=WAIT_SECONDS)
+        except queue.Empty:
+            driver: Any = self.engine.dialect.loaded_dbapi
+            message = "all connections to PostgreSQL are taken"
+            raise OperationalError("BEGIN", None, driver.OperationalError(message)) from None
+        try:
+            return self._quiet_one() or self._new()
+        except BaseException:
+            self._places.put(None)
+            raise
+
+    def _quiet_one(self) -> Kept | None:
+        """Return the connection that was given back last, if the server did not close it meanwhile."""
+        while self._idle:
+            try:
+                kept = self._idle.pop()
+            except IndexError:  # another thread took it in this very moment
+                break
+            if kept.is_usable(self.engine) and kept.is_quiet():
+                return kept
+            kept.close()
+        return None
+
+    def _new(self) -> Kept:
+        kept = Kept(self.engine)
+        kept.driver.autocommit = True
+        return kept
+
+    def give_back(self, kept: Kept, *, is_broken: bool) -> None:
+        """Keep a connection for the next one who needs one, or close it where there are enough."""
+        if is_broken or len(self._idle) >= KEPT_CONNECTIONS:
+            kept.close()
+        else:
+            self._idle.append(kept)
+        self._places.put(None)
+
+    def _close_idle(self, _engine: Engine) -> None:
+        while self._idle:
+            self._idle.pop().close()
+
+
+class PostgresqlReading:
+    """A session that reads: each statement sees what was committed before it."""
+
+    def __init__(self, connections: PostgresqlConnections) -> None:
+        self._connections = connections
+
+    def __enter__(self) -> Session:
+        self._kept = kept = self._connections.take_idle()
+        self._session = session = Session(kept.connection)
+        session.info[RUNNER] = kept.runner
+        return session
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        kept, session = self._kept, self._session
+        is_broken = kind is not None and issubclass(kind, SQLAlchemyError)
+        if session.get_transaction() is not None:  # something of the ORM had a part in it
+            try:
+                session.close()
+                kept.renew()
+            except SQLAlchemyError:
+                is_broken = True
+        self._connections.give_back(kept, is_broken=is_broken)

@@ -1,0 +1,97 @@
+"""What a unit of work writes with."""
+
+from typing import Any
+
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.orm import Session, SessionTransaction
+from sqlalchemy.orm.session import JoinTransactionMode
+
+from prepared import RUNNER
+from transactions.kept import Connections, Kept
+from transactions.postgresql import PostgresqlConnections
+from transactions.sqlite import SqliteConnections
+
+
+def connections_of(engine: Engine) -> Connections:
+    """Return the connections of an engine, none of which is open yet."""
+    return SqliteConnections(engine) if engine.dialect.name == "sqlite" else PostgresqlConnections(engine)
+
+
+class WritingSession(Session):
+    """The session of a unit of work. Its transaction begins with its first statement, and not before.
+
+    So on SQLite nobody has to wait while a request is still being received.
+
+    :param is_brief: Whether its transaction takes so little time that others may wait for it.
+    """
+
+    def __init__(self, connections: Connections, *, is_brief: bool) -> None:
+        # What fails in the ORM takes nothing of others away that may be in the same transaction.
+        joining: JoinTransactionMode = (
+            "create_savepoint" if is_brief and connections.commits_together else "rollback_only"
+        )
+        super().__init__(connections.engine, expire_on_commit=False, join_transaction_mode=joining)
+        self._connections = connections
+        self._is_brief = is_brief
+        self._kept: Kept | None = None
+
+    def start(self) -> None:
+        """Begin the transaction, if it did not begin yet."""
+        if self._kept is None:
+            self._kept = kept = self._connections.take(is_brief=self._is_brief)
+            self.bind = kept.connection
+            self.info[RUNNER] = kept.runner
+
+    def connection(self, *args: Any, **options: Any) -> Connection:
+        """Return the connection of the transaction, which begins if it did not yet."""
+        self.start()
+        if self._kept is not None and self.get_transaction() is None and not (args or options):
+            return self._kept.connection  # nothing of the ORM has a part in it so far
+        return super().connection(*args, **options)
+
+    def begin_nested(self) -> SessionTransaction:
+        """Begin a savepoint, within the transaction."""
+        self.start()
+        return super().begin_nested()
+
+    def commit(self) -> None:
+        """Write what is to be written, and end the transaction: all of it is on disk then.
+
+        :raises DBAPIError: When it is not; ``rollback`` has to follow.
+        """
+        if self.new or self.dirty or self.deleted or self.get_transaction() is not None:
+            super().commit()
+        kept = self._leave()
+        if kept is not None:
+            self._connections.commit(kept)
+
+    def rollback(self, error: BaseException | None = None) -> None:
+        """End the transaction, and leave nothing of it.
+
+        :param error: Why. An error of the database may be the connection's fault, so that one is not used again.
+        """
+        is_broken = isinstance(error, SQLAlchemyError) and not isinstance(error, IntegrityError)
+        try:
+            kept = self._leave()
+        except SQLAlchemyError:
+            kept, self._kept, is_broken = self._kept, None, True
+        if kept is not None:
+            self._connections.roll_back(kept, is_broken=is_broken)
+
+    def _leave(self) -> Kept | None:
+        """Let go of the connection, which another thread may have next, and of all that was loaded."""
+        self.close()
+        kept, self._kept, self.bind = self._kept, None, self._connections.engine
+        self.info.pop(RUNNER, None)
+        return kept
+
+
+@event.listens_for(WritingSession, "do_orm_execute")
+def _start_with_statement(state: Any) -> None:
+    state.session.start()
+
+
+@event.listens_for(WritingSession, "before_flush")
+def _start_with_flush(session: WritingSession, *_: object) -> None:
+    session.start()

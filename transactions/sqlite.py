@@ -1,0 +1,237 @@
+"""SQLite: one connection for all who write, since they take turns anyway, and one for each thread that reads.
+
+What a connection has read of the file it needs to read again once another one has written.
+"""
+
+import sqlite3
+import threading
+import weakref
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from prepared import RUNNER
+from transactions.kept import Connections, Kept
+from transactions.turns import Turns, turns_of
+
+# How long a writer waits for another one before it gives up.
+BUSY_MILLISECONDS = 20_000
+
+
+class Group:
+    """Units of work that are committed together: those that are done wait for the one that will do it."""
+
+    def __init__(self) -> None:
+        self._waiting: list[threading.Lock] = []
+        self._failure: BaseException | None = None
+
+    def join(self) -> threading.Lock:
+        """Return what a unit of work that is done waits with."""
+        lock = threading.Lock()
+        lock.acquire()
+        self._waiting.append(lock)
+        return lock
+
+    def leave(self, lock: threading.Lock) -> None:
+        """Have a unit of work wait no more, because it commits by itself."""
+        self._waiting.remove(lock)
+
+    def wait(self, lock: threading.Lock) -> None:
+        """Return when all is on disk.
+
+        :raises OperationalError: When it did not come on disk; then nothing of it is left.
+        """
+        lock.acquire()
+        if self._failure is not None:
+            raise OperationalError("COMMIT", None, self._failure) from self._failure
+
+    def end(self, failure: BaseException | None) -> None:
+        """Let all go on who wait."""
+        self._failure = failure
+        for lock in self._waiting:
+            lock.release()
+
+
+class SqliteConnections(Connections):
+    """The connection that writes, and those that read.
+
+    To wait for the disk is the most expensive part of a small transaction. So a brief one that is done, while the next
+    brief one waits for its turn, leaves the transaction open to that, which does its own work in a savepoint.
+    The last of them commits, and nobody is answered before.
+    """
+
+    commits_together = True
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self._turns = turns_of(engine.url.database or "")
+        self._of_thread = threading.local()
+        # The rest is the business of the thread whose turn it is: those whose transaction is open still, and whether
+        # its own is brief.
+        self._writer: Kept | None = None
+        self._group: Group | None = None
+        self._is_brief = False
+
+    def reading(self) -> "SqliteReader":
+        """Return what this thread reads with."""
+        reader: SqliteReader | None = getattr(self._of_thread, "reader", None)
+        if reader is None or not reader.is_usable(self.engine):
+            reader = self._of_thread.reader = SqliteReader(self.engine)
+        return reader
+
+    def take(self, *, is_brief: bool) -> Kept:
+        """Wait for the turn to write, and take the write lock at once.
+
+        A transaction that reads first and writes later could not wait for the lock (SQLITE_BUSY_SNAPSHOT).
+        """
+        if self._writer is None:
+            self.engine.connect().close()  # makes the file, beside which those of the turns lie
+        take_turn(self._turns, is_brief=is_brief)
+        self._is_brief = is_brief
+        try:
+            if self._group is not None and self._writer is not None:
+                self._writer.runner.run_text("SAVEPOINT of_unit")
+                return self._writer
+            writer = self._usable_writer()
+            writer.renew()
+            writer.runner.run_text("BEGIN IMMEDIATE")
+        except BaseException as failure:
+            self._end(failure, is_broken=True)
+            raise
+        return writer
+
+    def _usable_writer(self) -> Kept:
+        writer = self._writer
+        if writer is not None and not writer.is_usable(self.engine):
+            self._writer = None
+            writer.close()
+        if self._writer is None:
+            self._writer = writer = Kept(self.engine)
+            # What a savepoint needs to be undone would else be written to a file for each of them.
+            writer.driver.execute("PRAGMA temp_store = MEMORY")
+        return self._writer
+
+    def commit(self, kept: Kept) -> None:
+        """End a unit of work, and return when all of it is on disk."""
+        try:
+            passed_on = self._pass_on(kept) if self._is_brief and self._turns.is_brief_next() else None
+            if passed_on is None:
+                self._commit(kept)
+        except BaseException as failure:
+            self._end(failure, is_broken=True)
+            raise
+        if passed_on is None:
+            self._end()
+        else:
+            group, lock = passed_on
+            group.wait(lock)
+
+    def _pass_on(self, kept: Kept) -> tuple[Group, threading.Lock] | None:
+        """Leave the transaction to the next in turn, and return what to wait with; None when nobody is next any more.
+
+        From then on all here is that one's.
+        """
+        if self._group is not None:
+            kept.runner.run_text("RELEASE of_unit")
+        group = self._group = self._group or Group()
+        lock = group.join()
+        if self._turns.pass_on():
+            return group, lock
+        group.leave(lock)
+        return None
+
+    def _commit(self, kept: Kept) -> None:
+        if not kept.driver.in_transaction:
+            # On a full disk SQLite ends the transaction at any of its statements.
+            raise OperationalError("COMMIT", None, sqlite3.OperationalError("the disk may be full"))
+        kept.runner.commit()
+
+    def roll_back(self, kept: Kept, *, is_broken: bool) -> None:
+        """End a unit of work, and leave nothing of it; what was done before it in the same transaction is committed.
+
+        What it ends with may come of what others did. So it waits for that to be on disk, too.
+
+        :raises OperationalError: When it did not come on disk.
+        """
+        if self._group is None:
+            self._end(is_broken=is_broken)
+            return
+        try:
+            kept.runner.run_text("ROLLBACK TO of_unit")
+        except BaseException as failure:
+            self._end(failure, is_broken=True)
+            raise
+        self.commit(kept)
+
+    def _end(self, failure: BaseException | None = None, *, is_broken: bool = False) -> None:
+        """End this turn, and what is left of the transaction; all who wait for it are told."""
+        group, self._group = self._group, None
+        writer = self._writer
+        if writer is not None and not (_is_over(writer) and not is_broken):
+            self._writer = None
+            writer.close()
+        self._turns.give_back()
+        if group is not None:
+            group.end(failure)
+
+
+def _is_over(writer: Kept) -> bool:
+    """End a transaction that was not committed, and tell whether that went well."""
+    try:
+        writer.runner.rollback()
+    except SQLAlchemyError:
+        return False
+    return True
+
+
+def take_turn(turns: Turns, *, is_brief: bool = False) -> None:
+    """Wait for the turn to write.
+
+    :raises OperationalError: When it did not come in time.
+    """
+    if not turns.take(BUSY_MILLISECONDS / 1000, is_brief=is_brief):
+        raise OperationalError("BEGIN IMMEDIATE", None, sqlite3.OperationalError("database is locked"))
+
+
+class SqliteReader:
+    """A connection and a session that one thread keeps to read a SQLite file with: ``with`` it for one snapshot.
+
+    Within another snapshot it is the same one. The connection refuses to write, and is closed with its thread.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._kept = kept = Kept(engine)
+        self._failed: bool = False
+        self._depth = 0
+        kept.driver.execute("PRAGMA query_only = ON")
+        self._session: Session = Session(kept.connection)
+        weakref.finalize(self, _close_reader, self._session, kept).atexit = False
+
+    def is_usable(self, engine: Engine) -> bool:
+        """Tell whether it reads that engine's file: it has not failed, and neither was the engine disposed of since."""
+        return not self._failed and self._kept.is_usable(engine)
+
+    def __enter__(self) -> Session:
+        if not self._depth:
+            self._kept.driver.execute("BEGIN")
+        self._depth += 1
+        return self._session
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._depth -= 1
+        if kind is not None and issubclass(kind, SQLAlchemyError):
+            self._failed = True  # it may be the connection's fault
+        if self._depth:
+            return
+        self._kept.driver.rollback()
+        if self._session.identity_map or self._session.new:
+            self._session.expunge_all()
+        info = self._session.info
+        for key in info.keys() - {RUNNER}:  # whose transaction has no end
+            del info[key]
+
+
+def _close_reader(session: Session, kept: Kept) -> None:
+    session.close()
+    kept.close()
