@@ -14,6 +14,7 @@ from flask import Request, request
 from ids import new_id
 from organizations.scim_tokens import TokenHolder
 from organizations.secret_keys import KeyHolder
+from scim.bulk import BulkRequest
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -33,6 +34,8 @@ class Arrival(Request):
     scim_body: bytes | None = None
     # What was read of the body: all of it.
     body: bytes | None = None
+    # The operations of a Bulk request, once they were read.
+    bulk_request: BulkRequest | None = None
     # Whether it was counted under its bearer's limit, so that no other limit says anything about it.
     has_place: bool = False
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, Response, current_app, g
+from flask import Blueprint, Response, current_app
 from flask.sansio.blueprints import BlueprintSetupState
 from flask_limiter.util import get_remote_address
 from limits import parse as parse_rate
@@ -178,11 +178,11 @@ def bulk_request() -> BulkRequest:
 
     :raises SCIMException: When it carries none, or too large a one.
     """
-    if "bulk_request" not in g:
-        body = request_body(max_payload_size(this_request()))
-        g.bulk_request = read_bulk(provider().service, body, this_request().headers.get("Content-Type"))
-    bulk: BulkRequest = g.bulk_request
-    return bulk
+    arrival = this_request()
+    if arrival.bulk_request is None:
+        body = request_body(max_payload_size(arrival))
+        arrival.bulk_request = read_bulk(provider().service, body, arrival.headers.get("Content-Type"))
+    return arrival.bulk_request
 
 
 def max_payload_size(arrival: Arrival) -> int | None:
