@@ -1,25 +1,22 @@
 """The composition root: settings, extensions, blueprints, commands."""
 
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import click
-from flask import Flask, Request
-from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
-from flask_wtf.csrf import CSRFProtect
+from flask import Flask
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 from rq import Queue
 from sqlalchemy.engine import make_url
-from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.urls import iri_to_uri
 
 import cli
 import jobs
 from blueprints import auth, errors, health, logs, management, metrics, profile, scim
+from blueprints.application import Application, CookieSessions, FormProtection, ProxyHeaders
 from blueprints.limits import limiter
 from blueprints.management import docs
 from config import Settings
@@ -28,23 +25,7 @@ from organizations.sessions import MINUTE_MS, SessionLimits
 from webhooks.outbound import OutboundPolicy
 from webhooks.secrets import SecretBox
 
-csrf = CSRFProtect()
-
-
-class Application(Flask):
-    """Flask, without asking of each function that it calls in a request whether that is a coroutine: none is."""
-
-    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the function as it is."""
-        return func
-
-
-class CookieSessions(SecureCookieSessionInterface):
-    """Flask's sessions, without the cost of a signer for whoever brings no cookie: every program."""
-
-    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
-        """Return the session of a request, an empty one where there is no cookie to read."""
-        return super().open_session(app, request) if "HTTP_COOKIE" in request.environ else self.session_class()
+csrf = FormProtection()
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -58,7 +39,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         False  # IdPs add slashes; a redirect would lose their POST, so SCIM paths are mended in place
     )
     proxies = settings.trusted_proxies
-    app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+    app.wsgi_app = ProxyHeaders(  # type: ignore[method-assign]
         scim.MendSlashes(app.wsgi_app), x_for=proxies, x_proto=max(1, proxies), x_host=0
     )
 
@@ -91,8 +72,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(management.bp, url_prefix="/v1")
     app.register_blueprint(docs.bp)
     app.register_blueprint(profile.bp)
-    for blueprint in (scim.bp, management.bp, health.bp, metrics.bp):
-        csrf.exempt(blueprint)  # bearer tokens are not sent by a browser on its own
+    # No browser sends a bearer token on its own.
+    csrf.spared = frozenset(blueprint.name for blueprint in (scim.bp, management.bp, health.bp, metrics.bp))
 
     cli.init_app(app)
     return app

@@ -2,9 +2,10 @@
 
 import logging
 
-from flask import g, request
+from flask import request
 from sqlalchemy.exc import OperationalError
 
+from blueprints.arrivals import this_request
 from blueprints.errors import trace_id
 from clock import now_ms
 from database import db
@@ -23,16 +24,16 @@ def identify_bearer() -> None:
     It refuses nothing: a blueprint that needs a bearer says so with
     ``require_token_holder`` or ``require_key_holder``.
     """
-    plaintext = bearer_credential(request.headers.get("Authorization"))
-    g.token_holder = g.key_holder = None
-    if plaintext is None or request.blueprint is None:
+    arrival = this_request()
+    plaintext, face = bearer_credential(arrival.environ.get("HTTP_AUTHORIZATION")), arrival.blueprint
+    if plaintext is None or face is None:
         return
-    if request.blueprint == "scim":
+    if face == "scim":
         with db.reading() as session:
-            g.token_holder = find_token_holder(session, plaintext)
-    elif request.blueprint.partition(".")[0] == "management":
+            arrival.token_holder = find_token_holder(session, plaintext)
+    elif face.partition(".")[0] == "management":
         with db.reading() as session:
-            g.key_holder = find_key_holder(session, plaintext)
+            arrival.key_holder = find_key_holder(session, plaintext)
 
 
 def bearer_credential(header: str | None) -> str | None:
@@ -47,17 +48,17 @@ def bearer_credential(header: str | None) -> str | None:
 
 def usable_token_holder() -> TokenHolder | None:
     """Return the holder of this request's SCIM token if the token may still be used."""
-    holder: TokenHolder | None = g.get("token_holder")
+    holder = this_request().token_holder
     return holder if holder is not None and holder.is_usable(now_ms()) else None
 
 
-def require_token_holder() -> TokenHolder:
-    """Return the holder of this request's SCIM token.
+def require_token_holder(now: int) -> TokenHolder:
+    """Return the holder of this request's SCIM token, which may be used at a moment in Unix milliseconds.
 
     :raises NotAuthenticated: When there is no token, or an unknown, revoked or
         expired one. Only somebody who once held a token learns that it expired.
     """
-    holder: TokenHolder | None = g.get("token_holder")
+    holder = this_request().token_holder
     if holder is None:
         raise NotAuthenticated(_missing_or_unknown(request.headers.get("Authorization")))
     if holder.revoked_at is not None:
@@ -65,7 +66,7 @@ def require_token_holder() -> TokenHolder:
             "The SCIM token was revoked. Issue a new one in Directory sync and paste it into the IdP.",
             code="token_revoked",
         )
-    if holder.is_expired(now_ms()):
+    if holder.is_expired(now):
         raise NotAuthenticated(
             "The SCIM token has expired. Issue a new one in Directory sync and paste it into the IdP.",
             code="token_expired",
@@ -90,9 +91,8 @@ def _missing_or_unknown(header: str | None) -> str:
     return "The SCIM token is not known. Check that it was copied whole, or issue a new one in Directory sync."
 
 
-def note_token_use(holder: TokenHolder) -> None:
+def note_token_use(holder: TokenHolder, now: int) -> None:
     """Keep ``last_used_at`` of a token true to the minute; a request that only reads does not fail for it."""
-    now = now_ms()
     if not needs_last_used(holder, now):
         return
     try:
@@ -104,7 +104,7 @@ def note_token_use(holder: TokenHolder) -> None:
 
 def usable_key_holder() -> KeyHolder | None:
     """Return the holder of this request's secret key if the key may still be used."""
-    holder: KeyHolder | None = g.get("key_holder")
+    holder = this_request().key_holder
     return holder if holder is not None and holder.is_usable(now_ms()) else None
 
 
@@ -113,7 +113,7 @@ def require_key_holder() -> KeyHolder:
 
     :raises NotAuthenticated: When there is no key, or an unknown, revoked or expired one.
     """
-    holder: KeyHolder | None = g.get("key_holder")
+    holder = this_request().key_holder
     if holder is None or not holder.is_usable(now_ms()):
         raise NotAuthenticated(
             "A valid secret key is needed.",

@@ -4,9 +4,10 @@ import json
 import logging
 import math
 import time
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
-from flask import Flask, Response, current_app, g, jsonify, make_response, render_template, request
+from flask import Flask, Response, current_app, jsonify, make_response, render_template
 from flask_limiter import RateLimitExceeded
 from pydantic import Field
 from scim2_server.responses import SCIM_MEDIA_TYPE, ScimResponse
@@ -16,13 +17,13 @@ from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
+from blueprints.arrivals import this_request
 from blueprints.bodies import drain_refused_body
 from blueprints.limits import limiter
 from errors import Conflict, DomainError, Gone, InvalidInput, NotAllowed, NotAuthenticated, NotFound, VersionMismatch
-from ids import new_id
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 log = logging.getLogger(__name__)
 
@@ -56,8 +57,8 @@ SENTENCES = {
 
 
 def init_app(app: Flask) -> None:
-    """Register the handlers, a trace id on every request and answer, and the refusal of what no database can hold."""
-    app.before_request(_begin_trace)
+    """Register the handlers, a trace id on every answer, and the refusal of what no database can hold."""
+    app.before_request(_refuse_nul)
     app.after_request(_end_trace)
     app.after_request(drain_refused_body)
     app.register_error_handler(DomainError, _domain_error)
@@ -67,32 +68,23 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(Exception, _unexpected)
 
 
-def _begin_trace() -> None:
-    g.trace_id = new_id("req")
-    if audience() == "page":  # the pages find nothing by such a name, and say so themselves
+def _refuse_nul() -> None:
+    arrival = this_request()
+    if arrival.audience == "page":  # the pages find nothing by such a name, and say so themselves
         return
-    query = request.environ.get("QUERY_STRING", "")
-    if "\0" in request.path or "%00" in query or "\0" in query:
+    query = arrival.environ.get("QUERY_STRING", "")
+    if "\0" in arrival.path or "%00" in query or "\0" in query:
         raise DomainError("The address holds a NUL character, which nothing is named by.", code="bad_request")
 
 
 def _end_trace(response: Response) -> Response:
-    response.headers["X-Request-Id"] = trace_id()
+    response.headers.add("X-Request-Id", this_request().trace_id)
     return response
 
 
 def trace_id() -> str:
     """Return the id by which this request is found in the logs."""
-    if "trace_id" not in g:
-        g.trace_id = new_id("req")
-    return str(g.trace_id)
-
-
-def audience() -> str:
-    """Return for whom an error of this request is rendered: ``scim``, ``api`` or ``page``."""
-    if request.path == "/scim/v2" or request.path.startswith("/scim/"):
-        return "scim"
-    return "api" if request.path.startswith(("/v1", "/healthz", "/readyz", "/metrics")) else "page"
+    return this_request().trace_id
 
 
 # -- Handlers ----------------------------------------------------------------
@@ -111,7 +103,7 @@ def _rate_limited(error: RateLimitExceeded) -> BaseResponse:
         seconds = error.limit.limit.get_expiry()
     limit = error.limit.limit if error.limit is not None else "the limit"
     problem = DomainError(f"rate_limited: more than {limit}. Try again in {seconds} s.", code="rate_limited")
-    if audience() == "page":
+    if this_request().audience == "page":
         problem = DomainError("Too many attempts.", long_message=f"Try again in {in_words(seconds)}.")
     response = render(429, [problem])
     # Okta understands an integer of seconds only.
@@ -183,7 +175,7 @@ def _unexpected(error: Exception) -> BaseResponse:
 
 def render(status: int, problems: list[DomainError]) -> BaseResponse:
     """Return an error in the shape that this request's audience reads."""
-    return {"scim": _scim_error, "api": _api_error, "page": _page}[audience()](status, problems)
+    return {"scim": _scim_error, "api": _api_error, "page": _page}[this_request().audience](status, problems)
 
 
 def _scim_error(status: int, problems: list[DomainError]) -> BaseResponse:
@@ -233,12 +225,38 @@ def _page(status: int, problems: list[DomainError]) -> BaseResponse:
     return make_response(text, status)
 
 
-class ScimText(Response):
-    """An answer of JSON text whose headers are as they are to be sent: the address in one of them is ours."""
+class OwnHeaders(Headers):
+    """Headers whose values are all of our own making, so that none of them has to be looked through."""
 
-    def get_wsgi_headers(self, environ: "WSGIEnvironment") -> Headers:  # noqa: ARG002
-        """Return the headers, which say how long the text is."""
-        return self.headers
+    def __init__(self, fields: Iterable[tuple[str, str]]) -> None:
+        self._list = list(fields)
+
+
+class ScimText(Response):
+    """An answer of JSON text, which is sent as it is: its headers say how long it is, and addresses are ours.
+
+    Nobody hears of its end, as by ``call_on_close`` of others.
+    """
+
+    direct_passthrough = False
+
+    def __init__(self, text: str, status: int, headers: Mapping[str, str]) -> None:
+        content = text.encode()
+        own = {
+            **headers,
+            "Content-Type": SCIM_MEDIA_TYPE,
+            "Content-Length": str(len(content)),
+            "Cache-Control": "no-store",
+            "X-Content-Type-Options": "nosniff",
+        }
+        self.headers = OwnHeaders(own.items())
+        self.status = status
+        self.response = [content]
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        """Send it; to a HEAD request the headers alone."""
+        start_response(self.status, self.headers.to_wsgi_list())
+        return () if environ["REQUEST_METHOD"] == "HEAD" else self.response  # type: ignore[return-value]
 
 
 def scim_answer(answer: ScimResponse) -> Response:
@@ -250,9 +268,6 @@ def scim_answer(answer: ScimResponse) -> Response:
         headers = {name: value for name, value in answer.headers.items() if name != "Content-Type"}
         response = Response(None, answer.status.value, headers)
         response.headers.pop("Content-Type", None)
-    else:
-        content = text.encode()
-        headers = {**answer.headers, "Content-Type": SCIM_MEDIA_TYPE, "Content-Length": str(len(content))}
-        response = ScimText([content], answer.status.value, headers)
-    response.headers["Cache-Control"] = "no-store"
-    return response
+        response.headers["Cache-Control"] = "no-store"
+        return response
+    return ScimText(text, int(answer.status), answer.headers)

@@ -7,10 +7,10 @@ method and path, a page by its route alone, since sign-in links stand in address
 import logging
 import time
 
-from flask import Flask, Response, g, has_request_context, request
+from flask import Flask, Response, has_request_context
 from pythonjsonlogger.json import JsonFormatter
 
-from blueprints.errors import audience, trace_id
+from blueprints.arrivals import this_request
 
 HANDLER = "authn-scim"
 TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -31,7 +31,6 @@ def init_app(app: Flask, *, level: str, as_json: bool) -> None:
     # gunicorn has a handler of its own, which would write its lines in another shape.
     gunicorn = logging.getLogger("gunicorn.error")
     gunicorn.handlers, gunicorn.propagate = [], True
-    app.before_request(_begin)
     app.after_request(_end)
 
 
@@ -49,10 +48,11 @@ def _add_context(record: logging.LogRecord) -> bool:
     if record.name == "gunicorn.error":
         _quote_nothing(record)
     if has_request_context() and not hasattr(record, "trace_id"):
-        record.trace_id = trace_id()
-        if (token := g.get("token_holder")) is not None:
+        arrival = this_request()
+        record.trace_id = arrival.trace_id
+        if (token := arrival.token_holder) is not None:
             record.organization_id, record.scim_token = token.organization_id, token.prefix
-        if (key := g.get("key_holder")) is not None:
+        if (key := arrival.key_holder) is not None:
             record.organization_id, record.secret_key_id = key.organization_id, key.key_id
     return True
 
@@ -66,27 +66,24 @@ def _quote_nothing(record: logging.LogRecord) -> None:
         record.msg, record.args = "Error handling request", ()
 
 
-def _begin() -> None:
-    g.began_at = time.perf_counter()
-
-
 def _end(response: Response) -> Response:
     if requests_log.isEnabledFor(logging.INFO):
-        rule = request.url_rule.rule if request.url_rule is not None else "(unknown)"
-        path = rule if audience() == "page" else request.path
-        milliseconds = round((time.perf_counter() - g.get("began_at", time.perf_counter())) * 1000, 1)
+        arrival = this_request()
+        rule = arrival.url_rule.rule if arrival.url_rule is not None else "(unknown)"
+        path = rule if arrival.audience == "page" else arrival.path
+        milliseconds = round((time.perf_counter() - arrival.began_at) * 1000, 1)
         requests_log.info(
             "%s %s %s in %s ms",
-            request.method,
+            arrival.method,
             path,
             response.status_code,
             milliseconds,
             extra={
-                "method": request.method,
+                "method": arrival.method,
                 "path": path,
                 "status": response.status_code,
                 "milliseconds": milliseconds,
-                "user_agent": request.user_agent.string or None,
+                "user_agent": arrival.user_agent.string or None,
             },
         )
     return response

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from functools import cache, lru_cache
 
-from flask import Blueprint, Flask, Response, current_app, g, request
+from flask import Blueprint, Flask, Response, current_app, request
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -14,8 +14,8 @@ from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
+from blueprints.arrivals import this_request
 from blueprints.auth import bearer_credential
-from blueprints.errors import audience
 from clock import now_ms
 from database import db
 from errors import NotAuthenticated, NotFound
@@ -45,13 +45,12 @@ def init_app(app: Flask) -> None:
 
 
 def _count(response: Response) -> Response:
-    asked_by, method, now = audience(), request.method, time.perf_counter()
-    if method not in METHODS:
-        method = "other"
-    idp = identity_provider(request.environ.get("HTTP_USER_AGENT", "")) if asked_by == "scim" else ""
+    arrival = this_request()
+    asked_by, method = arrival.audience, arrival.method if arrival.method in METHODS else "other"
+    idp = identity_provider(arrival.environ.get("HTTP_USER_AGENT", "")) if asked_by == "scim" else ""
     count, seconds = _counted(asked_by, idp, method, response.status_code)
     count.inc()
-    seconds.observe(now - g.get("began_at", now))
+    seconds.observe(time.perf_counter() - arrival.began_at)
     return response
 
 

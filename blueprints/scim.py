@@ -3,10 +3,11 @@
 import json
 import re
 from collections.abc import Callable, Iterable
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, Response, current_app, g, request
+from flask import Blueprint, Response, current_app
 from flask.sansio.blueprints import BlueprintSetupState
 from flask_limiter.util import get_remote_address
 from limits import parse as parse_rate
@@ -20,20 +21,24 @@ from sqlalchemy.orm import Session
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Rule
 
+from blueprints.application import Application
+from blueprints.arrivals import Arrival, this_request
 from blueprints.auth import note_token_use, require_directory_on, require_token_holder, usable_token_holder
 from blueprints.bodies import has_no_body, request_body
 from blueprints.errors import is_deadlock, scim_answer
 from blueprints.limits import Places, limiter
 from blueprints.scim_activity import DISCOVERY, log_operations, log_write, note_answer
+from clock import now_ms
 from database import db
 from directory.directories import Directory
 from directory.lists import follow_lists
 from errors import Conflict, DomainError
 from organizations.scim_tokens import TokenHolder
 from scim.bulk import BulkRequest, BulkRun, OperationService, bulk_answer, read_bulk, summary
+from scim.handler import DirectoryHandler
 from scim.messages import TextResponse
 from scim.provider import bulk_capability, make_provider
-from scim.service import DirectoryHandler, DirectoryService
+from scim.service import DirectoryService
 from scim.storage import DirectoryStorage
 
 if TYPE_CHECKING:
@@ -50,7 +55,7 @@ GROUP_BODY_BYTES = 8 * 1024 * 1024
 
 def operation_count() -> int:
     """Return how many operations this request counts as: those of a Bulk request, or one."""
-    if not is_bulk():
+    if not is_bulk(this_request()):
         return 1
     try:
         return max(1, len(bulk_request().operations))
@@ -58,10 +63,17 @@ def operation_count() -> int:
         return 1
 
 
+def token_id() -> str:
+    """Return under which token this request is counted."""
+    holder = this_request().token_holder
+    assert holder is not None
+    return holder.token_id
+
+
 limiter.shared_limit(
     lambda: current_app.config["SCIM_RATE_LIMIT"],
     scope=bp.name,
-    key_func=lambda: g.token_holder.token_id,  # the same window as in has_place_in_limit
+    key_func=token_id,  # the same window as in has_place_in_limit
     cost=operation_count,
     exempt_when=lambda: usable_token_holder() is None,
 )(bp)
@@ -80,10 +92,13 @@ def has_place_in_limit() -> bool:
     All else goes the long way through the limits above: who has no token or no place left,
     and everybody while Redis is away.
     """
-    if request.blueprint != bp.name or usable_token_holder() is None or not limiter.is_counting_in_redis:
+    arrival = this_request()
+    holder = arrival.token_holder
+    if holder is None or not holder.is_usable(now_ms()) or not limiter.is_counting_in_redis:
         return False
-    places: Places = current_app.extensions["scim_places"]
-    return places.take(g.token_holder.token_id, bp.name, operation_count())
+    cost = 1 if arrival.method != "POST" else operation_count()
+    arrival.has_place = provider().places.take(holder.token_id, cost)
+    return arrival.has_place
 
 
 limiter.has_place = has_place_in_limit
@@ -92,35 +107,70 @@ limiter.has_place = has_place_in_limit
 bp.after_request(note_answer)
 
 
+@dataclass(frozen=True)
+class ServiceProvider:
+    """SCIM as one application speaks it; ``base_url`` has no slash at its end."""
+
+    service: DirectoryService
+    operation_service: OperationService
+    places: Places
+    base_url: str
+
+
 @bp.record
 def set_up(state: BlueprintSetupState) -> None:
     """Route every path and method here, and have the service of this application announce its limits.
 
     Which methods a path has is the protocol's business, so it must see those that it does not know as well.
     """
+    app, config, storage = state.app, state.app.config, limiter.storage
+    assert isinstance(app, Application)
+    assert isinstance(storage, RedisStorage)
     endpoint = f"{bp.name}.{serve.__name__}"
-    state.app.view_functions[endpoint] = serve
-    for path in ("", "/<path:path>"):
-        state.app.url_map.add(Rule(f"{state.url_prefix}{path}", endpoint=endpoint, strict_slashes=False))
-    config = state.app.config
+    app.view_functions[endpoint] = serve
+    anything = Rule(f"{state.url_prefix}/<path:path>", endpoint=endpoint, strict_slashes=False)
+    app.url_map.add(Rule(state.url_prefix or "", endpoint=endpoint, strict_slashes=False))
+    app.url_map.add(anything)
+    app.matched_at_once = partial(match_plain_path, anything)
     bulk = bulk_capability(config["SCIM_BULK_MAX_OPERATIONS"], config["SCIM_BULK_MAX_PAYLOAD_SIZE"])
     secret = config["SECRET_KEY"]
-    storage = limiter.storage
-    assert isinstance(storage, RedisStorage)
-    state.app.extensions["scim_places"] = Places(storage, parse_rate(config["SCIM_RATE_LIMIT"]))
-    state.app.extensions["scim_service"] = DirectoryService(PROVIDER, secret=secret, bulk=bulk)
-    state.app.extensions["scim_operation_service"] = OperationService(PROVIDER, secret=secret)
+    app.extensions["scim"] = ServiceProvider(
+        DirectoryService(PROVIDER, secret=secret, bulk=bulk),
+        OperationService(PROVIDER, secret=secret),
+        Places(storage, parse_rate(config["SCIM_RATE_LIMIT"]), bp.name),
+        config["SCIM_BASE_URL"],
+    )
 
 
-def service() -> DirectoryService:
-    """Return the protocol as this application speaks it."""
-    of_application: DirectoryService = current_app.extensions["scim_service"]
+# Almost every request is on such a path and for such a host; Werkzeug refuses hosts with labels that are empty or long.
+PLAIN_PATH = re.compile(r"/scim/v2/((?:Users|Groups|Bulk)(?:/[A-Za-z0-9_]+)?)")
+PLAIN_HOST = re.compile(r"[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){0,7}(?::[0-9]{1,5})?")
+
+
+def match_plain_path(rule: Rule, arrival: Arrival) -> bool:
+    """Tell whether a request is a plain one. It goes to the rule of all SCIM paths, as if all rules had been tried."""
+    environ = arrival.environ
+    found = PLAIN_PATH.fullmatch(environ.get("PATH_INFO", ""))
+    if (
+        found is None
+        or arrival.scheme not in ("http", "https")  # others are for WebSockets, as is an upgrade
+        or "HTTP_UPGRADE" in environ
+        or PLAIN_HOST.fullmatch(environ.get("HTTP_HOST", "")) is None
+    ):
+        return False
+    arrival.url_rule, arrival.view_args = rule, {"path": found[1]}
+    return True
+
+
+def provider() -> ServiceProvider:
+    """Return SCIM as this application speaks it."""
+    of_application: ServiceProvider = current_app.extensions["scim"]
     return of_application
 
 
-def is_bulk() -> bool:
-    """Tell whether this request is a Bulk request (RFC 7644 §3.7)."""
-    return request.method == "POST" and (request.view_args or {}).get("path", "").strip("/") == "Bulk"
+def is_bulk(arrival: Arrival) -> bool:
+    """Tell whether a request is a Bulk request (RFC 7644 §3.7)."""
+    return arrival.method == "POST" and (arrival.view_args or {}).get("path", "").strip("/") == "Bulk"
 
 
 def bulk_request() -> BulkRequest:
@@ -128,28 +178,32 @@ def bulk_request() -> BulkRequest:
 
     :raises SCIMException: When it carries none, or too large a one.
     """
-    if "bulk_request" not in g:
-        g.bulk_request = read_bulk(service(), request_body(max_payload_size()), request.headers.get("Content-Type"))
-    bulk: BulkRequest = g.bulk_request
-    return bulk
+    arrival = this_request()
+    if arrival.bulk_request is None:
+        body = request_body(max_payload_size(arrival))
+        arrival.bulk_request = read_bulk(provider().service, body, arrival.headers.get("Content-Type"))
+    return arrival.bulk_request
 
 
-def max_payload_size() -> int | None:
+def max_payload_size(arrival: Arrival) -> int | None:
     """Return how many bytes a Bulk request may have; of others the limit is that of every request."""
-    return service().bulk_max_payload_size() if is_bulk() else None
+    return provider().service.bulk_max_payload_size() if is_bulk(arrival) else None
+
+
+GROUPS = re.compile(r"/scim/v2/Groups(/|$)")
 
 
 @bp.before_request
 def authenticate() -> None:
     """Let only bearers of a usable token pass; and, to the discovery documents, anybody who sends no token at all."""
-    g.scim_holder = None
-    if DISCOVERY.fullmatch(request.path) and "Authorization" not in request.headers:
+    arrival, now = this_request(), now_ms()
+    if "HTTP_AUTHORIZATION" not in arrival.environ and DISCOVERY.fullmatch(arrival.path):
         return
-    g.scim_holder = require_token_holder()
-    note_token_use(g.scim_holder)
-    require_directory_on(g.scim_holder)
-    if re.match(r"/scim/v2/Groups(/|$)", request.path):
-        request.max_content_length = GROUP_BODY_BYTES
+    holder = arrival.scim_holder = require_token_holder(now)
+    note_token_use(holder, now)
+    require_directory_on(holder)
+    if GROUPS.match(arrival.path):
+        arrival.max_content_length = GROUP_BODY_BYTES
 
 
 class WireRequest(ScimRequest):
@@ -171,46 +225,53 @@ def environ_name(header: str) -> str:
 
 def serve(path: str = "") -> Response:
     """Answer a SCIM request (RFC 7644 §3.2)."""
-    environ = request.environ
+    arrival = this_request()
+    environ, method = arrival.environ, arrival.method
     if environ.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
         raise UnsupportedMediaTypeException(detail="Compressed bodies are not accepted. Send the body as it is.")
-    method = request.method
-    g.scim_body = b"" if method == "GET" and has_no_body(environ) else request_body(max_payload_size())
+    body = b"" if method == "GET" and has_no_body(environ) else request_body(max_payload_size(arrival))
+    arrival.scim_body = body
+    spoken = provider()
     scim_request = WireRequest(
         method="GET" if method == "HEAD" else method,
-        base_url=current_app.config["SCIM_BASE_URL"],
+        base_url=spoken.base_url,
         path=f"/{path}",
-        query=request.args.to_dict() if environ["QUERY_STRING"] else {},
+        query=arrival.query,
         headers=environ,
-        body=g.scim_body,
+        body=body,
     )
-    if request.method == "OPTIONS":
-        return scim_answer(service().options_response(scim_request))
-    holder: TokenHolder | None = g.scim_holder
+    if method == "OPTIONS":
+        return scim_answer(spoken.service.options_response(scim_request))
+    holder = arrival.scim_holder
     if holder is None:
-        return scim_answer(read(scim_request, Directory("")))
-    directory = Directory(holder.organization_id, holder.token_id, holder.enterprise_connection_id)
-    if scim_request.method == "GET" or scim_request.path.endswith("/.search"):
-        return scim_answer(read(scim_request, directory))
-    return scim_answer(write(scim_request, holder))
+        return scim_answer(read(spoken.service, scim_request, Directory("")))
+    if method in ("GET", "HEAD") or path.endswith("/.search"):
+        return scim_answer(read(spoken.service, scim_request, directory_of(holder)))
+    return scim_answer(write(spoken, scim_request, holder))
 
 
-def read(scim_request: ScimRequest, directory: Directory) -> ScimResponse:
+def directory_of(holder: TokenHolder) -> Directory:
+    """Return the directory that a token opens."""
+    return Directory(holder.organization_id, holder.token_id, holder.enterprise_connection_id)
+
+
+def read(service: DirectoryService, scim_request: ScimRequest, directory: Directory) -> ScimResponse:
     """Answer a request that changes nothing, from one snapshot of the database."""
     with db.reading() as session:
-        return DirectoryHandler(service(), DirectoryStorage(PROVIDER, session, directory)).handle(scim_request)
+        return DirectoryHandler(service, DirectoryStorage(PROVIDER, session, directory)).handle(scim_request)
 
 
-def write(scim_request: ScimRequest, holder: TokenHolder) -> ScimResponse:
+def write(spoken: ServiceProvider, scim_request: ScimRequest, holder: TokenHolder) -> ScimResponse:
     """Answer a request that may change something: with its events and log entry in one transaction, or not at all."""
+    bulk = is_bulk(this_request())
     for attempt in range(1, ATTEMPTS + 1):
-        directory = Directory(holder.organization_id, holder.token_id, holder.enterprise_connection_id)
+        directory = directory_of(holder)
         try:
-            with db.unit_of_work(is_brief=not is_bulk()) as session:
-                if is_bulk():
-                    return run_bulk(session, directory, scim_request.base_url)
+            with db.unit_of_work(is_brief=not bulk) as session:
+                if bulk:
+                    return run_bulk(spoken, session, directory)
                 storage = DirectoryStorage(PROVIDER, session, directory)
-                response = DirectoryHandler(service(), storage).handle(scim_request)
+                response = DirectoryHandler(spoken.service, storage).handle(scim_request)
                 if response.body is not None:  # rendered once, for the log and for the answer
                     text = json.dumps(response.body, ensure_ascii=False)
                     response = TextResponse(response.status, text, response.headers)
@@ -224,13 +285,13 @@ def write(scim_request: ScimRequest, holder: TokenHolder) -> ScimResponse:
     raise AssertionError("unreachable")
 
 
-def run_bulk(session: Session, directory: Directory, base_url: str) -> ScimResponse:
+def run_bulk(spoken: ServiceProvider, session: Session, directory: Directory) -> ScimResponse:
     """Answer a Bulk request. In the log its entry is followed by one for each operation, as if that had come alone."""
     bulk = bulk_request()
-    results = BulkRun(current_app.extensions["scim_operation_service"], session, directory, base_url).run(bulk)
+    results = BulkRun(spoken.operation_service, session, directory, spoken.base_url).run(bulk)
     effects = [effect for result in results if result.error is None for effect in result.effects]
     follow_lists(session, directory.organization_id, effects)
-    g.scim_body = None  # what was sent stands beside each operation
+    this_request().scim_body = None  # what was sent stands beside each operation
     log_write(session, directory, 200, None, summary(results, len(bulk.operations)))
     log_operations(session, directory, results)
     return bulk_answer(results)
@@ -239,7 +300,7 @@ def run_bulk(session: Session, directory: Directory, base_url: str) -> ScimRespo
 @bp.errorhandler(SCIMException)
 def refuse(error: SCIMException) -> Response:
     """Answer a request that the protocol refuses (RFC 7644 §3.12)."""
-    return scim_answer(service().error_response(error))
+    return scim_answer(provider().service.error_response(error))
 
 
 class MendSlashes:
@@ -253,6 +314,6 @@ class MendSlashes:
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Pass the request on, with the path of a SCIM request mended."""
         path = environ.get("PATH_INFO", "")
-        if self.PREFIX.match(path):
+        if "//" in path and self.PREFIX.match(path):
             environ["PATH_INFO"] = re.sub(r"/{2,}", "/", path)
         return self.application(environ, start_response)

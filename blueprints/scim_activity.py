@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from flask import Response, current_app, g, request
+from flask import Response, current_app, request
 from redis import RedisError
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from blueprints.arrivals import Arrival, this_request
 from blueprints.errors import trace_id
 from database import db
 from directory.activity import Call, Outcome, activity_entry, record_activity, record_entries
@@ -37,8 +38,10 @@ REPEATED_MS = {"tested": 2_000, "rate_limited": 10_000, 401: 5_000}
 
 def this_call() -> Call:
     """Return this request as the log keeps it."""
-    query = kept_query(request.query_string.decode("latin-1")) if keeps_bodies() else ""
-    return Call(trace_id(), request.method, request.path + query, g.get("scim_body"), request.user_agent.string or None)
+    arrival = this_request()
+    query = kept_query(arrival.query_string.decode("latin-1")) if keeps_bodies() else ""
+    client = arrival.environ.get("HTTP_USER_AGENT") or None
+    return Call(arrival.trace_id, arrival.method, arrival.path + query, arrival.scim_body, client)
 
 
 def keeps_bodies() -> bool:
@@ -48,7 +51,7 @@ def keeps_bodies() -> bool:
 
 def milliseconds() -> int:
     """Return how long this request has taken so far."""
-    return round((time.perf_counter() - g.began_at) * 1000)
+    return round((time.perf_counter() - this_request().began_at) * 1000)
 
 
 def log_write(session: Session, directory: Directory, status: int, text: str | None, detail: str | None = None) -> None:
@@ -79,30 +82,30 @@ def _entry_of(directory: Directory, result: OperationResult) -> dict[str, Any]:
 
 def note_answer(response: Response) -> Response:
     """Write down a request that was refused or failed, or that tested the connection; others were, or need not be."""
+    arrival = this_request()
     try:
         if response.status_code >= 400:
             _note_refusal(response)
-        elif request.method == "GET" and g.get("scim_holder") is not None and is_test(g.scim_holder):
-            _note_test(g.scim_holder, response)
+        elif arrival.method == "GET" and arrival.scim_holder is not None and is_test(arrival, arrival.scim_holder):
+            _note_test(arrival.scim_holder, response)
     except OperationalError as error:  # the answer itself is not to suffer
         log.warning("a request could not be written into the activity log (trace %s): %s", trace_id(), error.orig)
     return response
 
 
-def is_test(holder: TokenHolder) -> bool:
+def is_test(arrival: Arrival, holder: TokenHolder) -> bool:
     """Tell whether a read looks like the test of a connection: the first one with a token, or one that wants nothing.
 
     Okta lists one or two people, others read what the server can do or look for a name that nobody has.
     """
     if holder.last_used_at is None:
         return True
-    if not request.environ.get("QUERY_STRING"):
-        return DISCOVERY.fullmatch(request.path) is not None
-    wanted = request.args.get("filter")
+    query = arrival.query
+    wanted = query.get("filter")
     if wanted is not None:
         return NOBODY.search(wanted) is not None
-    return (request.args.get("count") in ("0", "1", "2") and LISTS.fullmatch(request.path) is not None) or bool(
-        DISCOVERY.fullmatch(request.path)
+    return (query.get("count") in ("0", "1", "2") and LISTS.fullmatch(arrival.path) is not None) or bool(
+        DISCOVERY.fullmatch(arrival.path)
     )
 
 
@@ -118,7 +121,7 @@ def _note_refusal(response: Response) -> None:
     status = response.status_code
     if status == 404 and request.method == "GET" and RESOURCE.fullmatch(request.path) and not _is_doubled():
         return  # an IdP asks whether somebody is still there, and that is an answer
-    holder: TokenHolder | None = g.get("scim_holder") or g.get("token_holder")
+    holder = this_request().scim_holder or this_request().token_holder
     error = json.loads(response.get_data() or b"{}") if response.is_json else {}
     if status == 401:
         _note_stranger(response, error)
@@ -150,7 +153,7 @@ def _write_refusal(organization_id: str, token_id: str, reason: str, response: R
 
 def _sent_label() -> str | None:
     """Return what a refused body calls its user or group."""
-    body: bytes | None = g.get("scim_body")
+    body = this_request().scim_body
     if not body or len(body) > PARSED_BYTES:
         return None
     try:

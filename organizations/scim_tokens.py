@@ -1,7 +1,7 @@
 """SCIM tokens: issued once, looked up by hash, replaced with an overlap, revoked for ever."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, bindparam, select, update
 from sqlalchemy.orm import Session
@@ -42,8 +42,7 @@ HOLDER = Prepared(
 )
 
 
-@dataclass(frozen=True)
-class TokenHolder:
+class TokenHolder(NamedTuple):
     """Whom a SCIM request comes from: all that may be known of its token once the session is closed."""
 
     token_id: str
@@ -262,7 +261,7 @@ def _expiring(now: int) -> tuple[ColumnElement[bool], ...]:
 def find_token_holder(session: Session, plaintext: str) -> TokenHolder | None:
     """Return whom a presented token belongs to, revoked and expired ones too, or None when nobody ever had it."""
     row = HOLDER.row(session, {"hash": hash_secret(plaintext)})
-    return None if row is None else TokenHolder(*row)
+    return None if row is None else TokenHolder._make(row)
 
 
 def needs_last_used(holder: TokenHolder, now: int) -> bool:

@@ -38,7 +38,8 @@ def decode(body: bytes) -> Any:
         )
     except (ValueError, RecursionError) as error:
         raise InvalidSyntaxException(detail=f"The body is not valid JSON: {_reason(error)}") from error
-    _check_depth(value, MAX_DEPTH)
+    if text.count("{") + text.count("[") >= MAX_DEPTH:
+        _check_depth(value)
     if "\\u" in text:  # only as escapes can a JSON text in UTF-8 hold what is no character
         _check_texts(value)
     return value
@@ -79,14 +80,14 @@ def _number(digits: str) -> float:
     return number
 
 
-def _check_depth(value: Any, depth: int) -> None:
-    if value.__class__ not in (dict, list) or not value:
-        return
-    if depth == 1:
-        raise InvalidSyntaxException(detail=f"The body is nested more than {MAX_DEPTH} levels deep.")
-    for item in value.values() if isinstance(value, dict) else value:
-        if item.__class__ in (dict, list):
-            _check_depth(item, depth - 1)
+def _check_depth(value: Any) -> None:
+    level = [value] if value.__class__ in (dict, list) else []
+    for _ in range(MAX_DEPTH - 1):
+        inner = (held.values() if held.__class__ is dict else held for held in level)
+        level = [item for items in inner for item in items if item.__class__ in (dict, list) and item]
+        if not level:
+            return
+    raise InvalidSyntaxException(detail=f"The body is nested more than {MAX_DEPTH} levels deep.")
 
 
 def _check_texts(value: Any) -> None:

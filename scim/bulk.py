@@ -34,7 +34,8 @@ from directory.holding import hold
 from directory.mappings import load_rules
 from errors import DomainError
 from scim.documents import StoredDocument
-from scim.service import DirectoryHandler, DirectoryService
+from scim.handler import DirectoryHandler
+from scim.service import DirectoryService
 from scim.storage import DirectoryStorage, translated_errors
 from webhooks.events import deferred_events
 

@@ -42,27 +42,28 @@ class StoredDocument:
         return f"{self.resource_type}s/{self.id}"
 
     def render(self, base_url: str, projection: Projection | None = None) -> str:
-        """Return the resource as JSON text: all of it, or what a projection chooses."""
-        # Both are objects, and a stored one is never empty: it has its schemas.
-        text = f"{self.text[:-1]},{self._given(base_url)}}}"
-        return text if projection is None else dump(projection.of(load(text)))
+        """Return the resource as JSON text: all of it, or what a projection chooses.
 
-    def _given(self, base_url: str) -> str:
-        """Return what is not stored in the document: ``id``, what is computed, and ``meta`` (RFC 7643 §3.1)."""
-        kind, base = self.resource_type, _escaped(base_url)
+        Beside what is stored it has ``id``, what is computed, and ``meta`` (RFC 7643 §3.1).
+        """
+        kind, id_ = self.resource_type, self.id
         created = to_rfc3339(self.created_at)
         modified = created if self.last_modified_at == self.created_at else to_rfc3339(self.last_modified_at)
-        meta = (
+        # What is stored is an object as well, and never empty: it has its schemas.
+        text = (
+            f'{self.text[:-1]},"id":"{id_}",{self._computed_text(base_url) if self.computed else ""}'
             f'"meta":{{"resourceType":"{kind}","created":"{created}","lastModified":"{modified}",'
-            f'"location":"{base}/{kind}s/{self.id}","version":"W/\\"{self.version}\\""}}'
+            f'"location":"{_escaped(base_url)}/{kind}s/{id_}","version":"W/\\"{self.version}\\""}}}}'
         )
-        if not self.computed:
-            return f'"id":"{self.id}",{meta}'
+        return text if projection is None else dump(projection.of(load(text)))
+
+    def _computed_text(self, base_url: str) -> str:
+        """Return the members of the object that are computed, with a comma after them."""
         computed = {
             name: [{**item, "$ref": f"{base_url}/{item['$ref']}"} for item in items]
             for name, items in self.computed.items()
         }
-        return f'"id":"{self.id}",{dump(computed)[1:-1]},{meta}'
+        return f"{dump(computed)[1:-1]},"
 
 
 @cache
@@ -88,7 +89,7 @@ def render_list(
 
     :param numbers: Its numbers and cursors, such as ``totalResults``; those that are None are left out.
     """
-    resources = ",".join(document.render(base_url, projections[document.resource_type]) for document in documents)
+    resources = ",".join([document.render(base_url, projections[document.resource_type]) for document in documents])
     given = {name: value for name, value in numbers.items() if value is not None}
     head = dump({"schemas": [LIST_RESPONSE], **given, "itemsPerPage": len(documents)})
     return f'{head[:-1]},"Resources":[{resources}]}}'

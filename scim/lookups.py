@@ -20,7 +20,7 @@ from prepared import Prepared
 from scim.documents import render_list
 from scim.places import PLACES
 from scim.provider import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
-from scim.reading import OF_DIRECTORY, directory_parameters, documents_of
+from scim.reading import OF_DIRECTORY, WITH_GROUPS, directory_parameters, documents_of, user_with_groups
 
 Fold = Callable[[str], str]
 
@@ -44,7 +44,8 @@ EVERYBODY: dict[str, ColumnElement[bool]] = {
     "Group": DirectoryGroup.organization_id == bindparam("organization"),
 }
 FOUND = {
-    name: Prepared(OF_DIRECTORY[name[0]].where(column == bindparam("value"))) for name, (column, _) in UNIQUE.items()
+    (kind, name): Prepared((WITH_GROUPS if kind == "User" else OF_DIRECTORY[kind]).where(column == bindparam("value")))
+    for (kind, name), (column, _) in UNIQUE.items()
 }
 
 
@@ -76,9 +77,9 @@ class LookUp:
     def answer(self, session: Session, directory: Directory, base_url: str) -> str:
         """Return the ListResponse."""
         named = {"organization": directory.organization_id, "value": self.value}
-        rows = FOUND[self.name].rows(session, named)
-        documents = documents_of(session, directory, self.name[0], rows, True)
-        return render_list(documents, base_url, {self.name[0]: None}, totalResults=len(rows), startIndex=1)
+        kind, rows = self.name[0], FOUND[self.name].rows(session, named)
+        documents = user_with_groups(rows) if kind == "User" else documents_of(session, directory, kind, rows, True)
+        return render_list(documents, base_url, {kind: None}, totalResults=len(documents), startIndex=1)
 
 
 @dataclass(frozen=True)

@@ -39,8 +39,8 @@ class ListRequest:
 
 
 class TextResponse(ScimResponse):
-    """An answer whose body is JSON text already."""
+    """An answer whose body is JSON text already. Its media type goes without saying."""
 
     def __init__(self, status: HTTPStatus, text: str, headers: dict[str, str] | None = None) -> None:
-        super().__init__(status, None, headers or {})
+        self.status, self.body, self.headers = status, None, headers or {}
         self.text = text

@@ -63,6 +63,22 @@ GROUPS_IN_A_ROW = Prepared(
     ALL_GROUPS.where(DirectoryGroupMember.user_id.between(bindparam("first"), bindparam("last")))
 )
 GROUPS_OF_ONE = Prepared(ALL_GROUPS.where(DirectoryGroupMember.user_id == bindparam("id")))
+# A user and the groups, in a row for each group; where there is none, one row with nothing of a group.
+WITH_GROUPS: Any = (
+    OF_DIRECTORY["User"]
+    .add_columns(DirectoryGroupMember.joined_at, DirectoryGroup.id, DirectoryGroup.display_name)
+    .outerjoin(
+        DirectoryGroupMember,
+        (DirectoryGroupMember.organization_id == DirectoryUser.organization_id)
+        & (DirectoryGroupMember.user_id == DirectoryUser.user_id),
+    )
+    .outerjoin(
+        DirectoryGroup,
+        (DirectoryGroup.organization_id == DirectoryGroupMember.organization_id)
+        & (DirectoryGroup.id == DirectoryGroupMember.group_id),
+    )
+)
+USER_WITH_GROUPS = Prepared(WITH_GROUPS.where(DirectoryUser.user_id == bindparam("resource")))
 MEMBERS = (
     select(
         DirectoryGroupMember.group_id,
@@ -99,12 +115,25 @@ def get_document(
     :raises NotFoundException: When the directory has none of this type and id.
     """
     session.flush()  # statements on the connection do not see to that themselves
-    query = BY_ID_LOCKED[resource_type] if lock else BY_ID[resource_type]
     named = {"organization": directory.organization_id, "resource": resource_id}
-    documents = documents_of(session, directory, resource_type, query.rows(session, named), computed)
+    if resource_type == "User" and computed and not lock:
+        documents = user_with_groups(USER_WITH_GROUPS.rows(session, named))
+    else:
+        query = BY_ID_LOCKED[resource_type] if lock else BY_ID[resource_type]
+        documents = documents_of(session, directory, resource_type, query.rows(session, named), computed)
     if not documents:
         raise NotFoundException(detail=f"{resource_type} {resource_id[:64]!r} was not found in this directory.")
     return documents[0]
+
+
+def user_with_groups(rows: Sequence[Any]) -> list[StoredDocument]:
+    """Return the one user that the rows of a query of ``WITH_GROUPS`` are about, if there is one."""
+    if not rows:
+        return []
+    id_, text, version, created, modified, *_ = rows[0]
+    joined = sorted(row[5:] for row in rows if row[6] is not None)
+    computed = {"groups": [_group(group_id, name) for _, group_id, name in joined]} if joined else NOTHING
+    return [StoredDocument("User", id_, text, version, created, modified, computed)]
 
 
 def get_written_document(
@@ -192,8 +221,12 @@ def _groups(
     else:
         rows = session.connection().execute(GROUPS, {"organization": organization, "ids": user_ids})
     for user_id, group_id, name in rows:
-        groups[user_id].append({"value": group_id, "$ref": f"Groups/{group_id}", "display": name, "type": "direct"})
+        groups[user_id].append(_group(group_id, name))
     return groups
+
+
+def _group(group_id: str, name: str) -> dict[str, Any]:
+    return {"value": group_id, "$ref": f"Groups/{group_id}", "display": name, "type": "direct"}
 
 
 def _members(

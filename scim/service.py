@@ -1,7 +1,5 @@
 """The protocol as this service provider speaks it: scim2-server's, with what IdPs need on top."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, TypeVar, Union
 
@@ -16,35 +14,28 @@ from scim2_models import (
     PatchOp,
     Resource,
     ResourceType,
-    ResponseParameters,
     ScimProvider,
     SearchRequest,
 )
 from scim2_server.conditions import Conditions
 from scim2_server.errors import MethodNotAllowedException, UnsupportedMediaTypeException
-from scim2_server.handler import ScimHandler
 from scim2_server.requests import ScimRequest
 from scim2_server.responses import ScimResponse
-from scim2_server.routing import RESERVED_NAMES, ROUTES, Operation, Target
-from scim2_server.service import SEARCH_REQUEST_PARAMETERS, ScimService, is_json_media_type
+from scim2_server.routing import RESERVED_NAMES, ROUTES, Target
+from scim2_server.service import ScimService, is_json_media_type
 from scim2_server.utils import parametrize
 
 from directory.group_membership import MemberChange
 from directory.resources import UserResource
 from scim.bodies import decode, mend_resource
-from scim.cursors import PageCursors, query_of
-from scim.documents import StoredDocument, etag_of, render_list
+from scim.cursors import PageCursors
 from scim.filters import parse_filter
 from scim.group_members import MemberOperations, take_members
-from scim.lookups import plain_list_of
-from scim.messages import ListRequest, PatchRequest, PlainPatch, TextResponse
+from scim.messages import ListRequest, PatchRequest, PlainPatch
 from scim.operations import check_number, read_operations
-from scim.plain import Change, NotPlain, PlainUsers, replaced_document
-from scim.projection import projection_of, shows_computed
+from scim.plain import PlainUsers
 from scim.provider import Group, User
-from scim.reading import get_document
 from scim.refusals import apply_patch, refusal_of
-from scim.storage import DirectoryStorage
 from scim.undeclared import apply_undeclared, split_operations
 
 NOT_RESOURCES = {*RESERVED_NAMES, ".search", ""}
@@ -69,6 +60,7 @@ class DirectoryService(ScimService):
         super().__init__(provider, secret=secret)
         self.cursors = PageCursors(secret)
         self.plain = PlainUsers(provider)
+        self._types = {endpoint: self.get_resource_type_by_endpoint(endpoint) for endpoint in PLAIN_ENDPOINTS}
         self._message_models = self._build_message_models()
         if bulk is not None:
             self.config = self.config.model_copy(update={"bulk": bulk})
@@ -112,6 +104,13 @@ class DirectoryService(ScimService):
         except MethodNotAllowedException as error:
             return ScimResponse(HTTPStatus.NO_CONTENT, None, {"Allow": ", ".join(error.allowed)})
         raise AssertionError("OPTIONS is no operation of SCIM")
+
+    def resource_type_at(self, endpoint: str) -> ResourceType:
+        """Return the resource type that an endpoint serves.
+
+        :raises NotFoundException: When it serves none.
+        """
+        return self._types.get(endpoint) or super().resource_type_at(endpoint)
 
     def decode_body(self, body: bytes, content_type: str | None) -> Any:
         """Return the JSON value of a body, refusing what cannot be stored."""
@@ -239,204 +238,6 @@ class DirectoryService(ScimService):
         return replacement if isinstance(replacement, Group) else changed
 
 
-class DirectoryHandler(ScimHandler):
-    """Serves one request in one transaction. A read is answered from stored text, without a model."""
-
-    service: DirectoryService
-    storage: DirectoryStorage
-
-    def handle(self, request: ScimRequest) -> ScimResponse:
-        """Serve a request by the method of its operation, as the provider has it from beginning to end."""
-        with self.service.provider:
-            served: ScimResponse = getattr(self, self.service.match(request).operation.value)(request)
-        return served
-
-    def query(self, request: ScimRequest) -> ScimResponse:
-        """Read a resource (RFC 7644 §3.4.1)."""
-        target = self.service.route(request, Operation.query)
-        resource_type = self.service.resource_type_at(target.endpoint or "")
-        projection = None
-        if is_projected(request.query):
-            with self.service.provider:
-                parameters = self.service.read_response_parameters(resource_type, request.query)
-            projection = projection_of(self.service.get_model(resource_type), parameters)
-        document = get_document(
-            self.storage.session,
-            self.storage.directory,
-            resource_type.name or "",
-            target.resource_id or "",
-            computed=shows_computed(projection),
-        )
-        headers = {"ETag": document.etag}
-        is_same = not self.service.read_conditions(request).check(document.etag, "GET")
-        # The groups of a user may have other names meanwhile, which is no change of the user's own version.
-        if is_same and not (document.resource_type == "User" and document.computed):
-            return ScimResponse(HTTPStatus.NOT_MODIFIED, None, headers)
-        headers["Content-Location"] = f"{request.base_url}/{document.path()}"
-        return TextResponse(HTTPStatus.OK, document.render(request.base_url, projection), headers)
-
-    def search(self, request: ScimRequest) -> ScimResponse:
-        """Search one resource type, or all of them at the root (RFC 7644 §3.4.2)."""
-        target = self.service.route(request, Operation.search)
-        plain = (
-            plain_list_of((target.endpoint or "")[:-1], request.query) if target.endpoint in PLAIN_ENDPOINTS else None
-        )
-        if plain is not None:
-            text = plain.answer(self.storage.session, self.storage.directory, request.base_url)
-            return TextResponse(HTTPStatus.OK, text)
-        known = {key: request.query[key] for key in SEARCH_REQUEST_PARAMETERS if key in request.query}
-        return self._list(request.base_url, self.service.searched_types(target.endpoint), known)
-
-    def search_with_body(self, request: ScimRequest) -> ScimResponse:
-        """Search with POST on ``.search`` (RFC 7644 §3.4.3)."""
-        target = self.service.route(request, Operation.search_with_body)
-        payload = self.service.decode_body(request.body, request.header("Content-Type"))
-        return self._list(request.base_url, self.service.searched_types(target.endpoint), payload)
-
-    def _list(self, base_url: str, resource_types: list[ResourceType], payload: Any) -> ScimResponse:
-        """Answer a search with one page of stored resources."""
-        with self.service.provider:
-            asked = self.service.read_list(resource_types, payload)
-        request, cursors = asked.request, self.service.cursors
-        projections = {
-            type_.name or "": projection_of(self.service.get_model(type_), request) for type_ in resource_types
-        }
-        computed = any(shows_computed(projection) for projection in projections.values())
-        search = self.storage.search_of(resource_types, request, asked.filter)
-        if asked.cursor is None:
-            start_index = request.start_index or 1
-            page = search.page_by_index(start_index, request.count, computed=computed)
-            numbers: dict[str, Any] = {"totalResults": page.total, "startIndex": start_index}
-        else:
-            query = query_of(self.storage.directory.organization_id, list(projections), asked.filter, request)
-            position = cursors.open(asked.cursor, query, request.count)
-            page = search.page_by_cursor(position, request.count, computed=computed)
-            numbers = {
-                "totalResults": page.total,
-                "nextCursor": cursors.seal(query, request.count, page.next),
-                "previousCursor": cursors.seal(query, request.count, page.previous),
-            }
-        return TextResponse(HTTPStatus.OK, render_list(page.documents, base_url, projections, **numbers))
-
-    def create(self, request: ScimRequest) -> ScimResponse:
-        """Create a resource (RFC 7644 §3.3)."""
-        target = self.service.route(request, Operation.create)
-        resource_type, payload = self.service.resource_type_at(target.endpoint or ""), self.service.payload_of(request)
-        resource = self.service.find_plain_user(resource_type, payload) or self.service.read_payload(
-            self.service.get_model(resource_type), payload, Context.RESOURCE_CREATION_REQUEST
-        )
-        document = self.storage.add(resource_type, resource)
-        return self.answer(HTTPStatus.CREATED, document, "Location", request.base_url)
-
-    def answer(self, status: HTTPStatus, document: StoredDocument, place: str, base_url: str) -> ScimResponse:
-        """Return the answer that shows what was written; ``place`` is the header that says where it is."""
-        headers = {"ETag": document.etag, place: f"{base_url}/{document.path()}"}
-        return TextResponse(status, document.render(base_url), headers)
-
-    def patch(self, request: ScimRequest) -> ScimResponse:
-        """Modify a resource (RFC 7644 §3.5.2)."""
-        target = self.service.route(request, Operation.patch)
-        resource_type, resource_id = self.service.resource_type_at(target.endpoint or ""), target.resource_id or ""
-        parameters = self.response_parameters(request, resource_type)
-        patch = self.service.read_patch_payload(resource_type, resource_id, self.service.payload_of(request))
-        self.apply_patch(resource_type, resource_id, patch, self.service.read_conditions(request))
-        return self.written_response(request, resource_type, resource_id, parameters)
-
-    def apply_patch(
-        self, resource_type: ResourceType, resource_id: str, patch: PatchRequest | PlainPatch, conditions: Conditions
-    ) -> None:
-        """Apply a PATCH to a stored resource, whose row is held meanwhile."""
-        if isinstance(patch, PlainPatch):
-            if self.apply_plain_patch(resource_id, patch.changes, conditions):
-                return
-            model = self.service.get_model(resource_type)
-            patch = self.service.read_operations(model, patch.operations, MemberChange())
-        current = self.storage.get_to_write(resource_type, resource_id)
-        version = current.meta.version if current.meta else None
-        patched = self.service.apply_whole_patch(current, patch, conditions)
-        if patched is not None:
-            self.storage.store(resource_type, patched, expected_version=version)
-
-    def apply_plain_patch(self, user_id: str, changes: Sequence[Change], conditions: Conditions) -> bool:
-        """Give values to attributes of a stored User; tell whether what is stored was plain enough for it."""
-        held = self.storage.hold_anew(user_id)
-        conditions.check(etag_of(held.row.version), "PATCH")
-        try:
-            changed = self.service.plain.changed(held.document, changes)
-        except NotPlain:
-            return False
-        if changed != held.document:
-            self.storage.write(held, UserResource.of(changed))
-        return True
-
-    def replace(self, request: ScimRequest) -> ScimResponse:
-        """Replace a resource (RFC 7644 §3.5.1)."""
-        target = self.service.route(request, Operation.replace)
-        resource_type, resource_id = self.service.resource_type_at(target.endpoint or ""), target.resource_id or ""
-        parameters = self.response_parameters(request, resource_type)
-        self.apply_replacement(resource_type, resource_id, request)
-        return self.written_response(request, resource_type, resource_id, parameters)
-
-    def apply_replacement(self, resource_type: ResourceType, resource_id: str, request: ScimRequest) -> None:
-        """Apply a PUT to a stored resource, whose row is held meanwhile."""
-        if resource_type.name == "User":
-            self.storage.hold_anew(resource_id)
-        payload, conditions = self.service.payload_of(request), self.service.read_conditions(request)
-        plain = self.service.find_plain_user(resource_type, payload)
-        if plain is not None:
-            self.apply_plain_replacement(resource_id, plain, conditions)
-            return
-        current = self.storage.get_to_write(resource_type, resource_id)
-        version = current.meta.version if current.meta else None
-        model = self.service.get_model(resource_type)
-        replacement = self.service.read_payload(model, payload, Context.RESOURCE_REPLACEMENT_REQUEST)
-        replaced = self.service.apply_replacement(current, replacement, conditions)
-        if replaced is not None:
-            self.storage.store(resource_type, replaced, expected_version=version)
-
-    def apply_plain_replacement(self, user_id: str, replacement: UserResource, conditions: Conditions) -> None:
-        """Replace a stored User; what ``apply_replacement`` of the service keeps stays as it is."""
-        held = self.storage.hold(user_id)
-        conditions.check(etag_of(held.row.version), "PUT")
-        document = replaced_document(held.document, replacement.document)
-        if document != held.document:
-            self.storage.write(held, replace(UserResource.of(document), sent_groups=replacement.sent_groups))
-
-    def delete_resource(self, resource_type: ResourceType, resource_id: str, conditions: Conditions) -> None:
-        """Delete a stored resource once its conditions are met."""
-        if resource_type.name == "User":
-            self.storage.hold_groups_of(resource_id)
-        current = self.storage.get_to_write(resource_type, resource_id)
-        self.service.check_deletion(current, conditions)
-        version = current.meta.version if current.meta else None
-        self.storage.delete(resource_type, resource_id, expected_version=version)
-
-    def written_response(
-        self,
-        request: ScimRequest,
-        resource_type: ResourceType,
-        resource_id: str,
-        response_parameters: ResponseParameters[Any] | None,
-    ) -> ScimResponse:
-        """Return the answer to a PUT or PATCH: the resource as it is now; of a large group no members."""
-        if response_parameters is not None:
-            resource = self.storage.get(resource_type, resource_id, response_parameters=response_parameters)
-            return self.service.replacement_response(request.base_url, resource, response_parameters)
-        document = self.storage.written_document(resource_type, resource_id)
-        return self.answer(HTTPStatus.OK, document, "Content-Location", request.base_url)
-
-    def response_parameters(self, request: ScimRequest, resource_type: ResourceType) -> ResponseParameters[Any] | None:
-        """Return what a request says of the attributes of its answer; None when it wants all (RFC 7644 §3.9)."""
-        if not is_projected(request.query):
-            return None
-        return self.service.read_response_parameters(resource_type, request.query)
-
-
 def _member(sent: dict[str, Any], name: str) -> Any:
     """Return a member of a search request, whose names ignore case."""
     return sent[name] if name in sent else next((v for k, v in sent.items() if k.lower() == name.lower()), None)
-
-
-def is_projected(query: Mapping[str, str]) -> bool:
-    """Tell whether a request asks for some attributes only (RFC 7644 §3.9)."""
-    return bool(query.get("attributes") or query.get("excludedAttributes"))

@@ -1,17 +1,26 @@
 """``/v1``: what the product's backend talks to, with a secret key. One module for each noun."""
 
-from flask import Blueprint, current_app, g
+from flask import Blueprint, current_app
 from flask_limiter.util import get_remote_address
 
+from blueprints.arrivals import this_request
 from blueprints.auth import usable_key_holder
 from blueprints.limits import limiter
 
 bp = Blueprint("management", __name__)
 
+
+def key_id() -> str:
+    """Return under which secret key this request is counted."""
+    holder = this_request().key_holder
+    assert holder is not None
+    return holder.key_id
+
+
 limiter.shared_limit(
     lambda: current_app.config["API_RATE_LIMIT"],
     scope="management",
-    key_func=lambda: g.key_holder.key_id,
+    key_func=key_id,
     exempt_when=lambda: usable_key_holder() is None,
 )(bp)
 limiter.shared_limit(

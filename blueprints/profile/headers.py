@@ -2,6 +2,8 @@
 
 from flask import Response, current_app
 
+from blueprints.errors import ScimText
+
 CONTENT_SECURITY_POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -34,6 +36,8 @@ def protect_page(response: Response) -> Response:
 
     No answer of whatever kind is to be taken for another kind than it says.
     """
+    if isinstance(response, ScimText):  # which says so from the start
+        return response
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
     if response.mimetype == "text/html":
         for name, value in HEADERS.items():

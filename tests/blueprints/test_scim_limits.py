@@ -97,3 +97,17 @@ def test_that_redis_was_away_for_one_application_says_nothing_about_the_next(
     before = scripts_run(redis)
     assert acme.scim("GET", "/Users").status_code == 200
     assert scripts_run(redis) - before == 1
+
+
+def test_what_redis_forgot_or_broke_off_costs_nobody_a_place_or_an_answer(
+    environ: dict[str, str], request: pytest.FixtureRequest
+) -> None:
+    acme = with_settings(environ, request, SCIM_RATE_LIMIT="5 per minute")
+    redis = Redis.from_url(environ["REDIS_URL"])
+    statuses = [acme.scim("GET", "/Users").status_code]
+    redis.script_flush()
+    statuses += [acme.scim("GET", "/Users").status_code for _ in range(2)]
+    for connection in redis.client_list():
+        redis.client_kill_filter(_id=connection["id"], skipme=True)
+    statuses += [acme.scim("GET", "/Users").status_code for _ in range(3)]
+    assert statuses == [200] * 5 + [429]
