@@ -9,10 +9,12 @@ It belongs to the session's transaction like any other statement, is seen by lis
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from json import JSONEncoder
-from typing import Any
+from typing import Any, cast
 
+import psycopg
 from sqlalchemy import JSON, Connection, Dialect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, SessionTransaction
@@ -57,23 +59,24 @@ class Runner:
             return runner
         connection = session.connection()
         runner = session.info.get(RUNNER)  # which a transaction that began this moment may have brought
-        if runner is None or not runner.is_of(session):
-            transaction, savepoint = session.get_transaction(), session.get_nested_transaction()
-            runner = session.info[RUNNER] = cls.on(connection, transaction, savepoint)
+        if runner is None or runner.connection is not connection:
+            runner = cls.on(connection)
+        if not runner.is_of(session):
+            now = {"transaction": session.get_transaction(), "savepoint": session.get_nested_transaction()}
+            runner = replace(runner, **now)
+        session.info[RUNNER] = runner
         return runner
 
     @classmethod
-    def on(
-        cls,
-        connection: Connection,
-        transaction: SessionTransaction | None = None,
-        savepoint: SessionTransaction | None = None,
-    ) -> "Runner":
-        """Return that of a connection, in a transaction of a session where there is one."""
+    def on(cls, connection: Connection, cursor: Any = None) -> "Runner":
+        """Return that of a connection, with a cursor of one's own if one has it."""
         dispatch, driver = connection.dispatch, connection.connection.dbapi_connection
         listeners = tuple(dispatch.before_cursor_execute), tuple(dispatch.after_cursor_execute), tuple(dispatch.commit)
         assert driver is not None
-        return cls(connection, connection.dialect, driver, driver.cursor(), transaction, savepoint, *listeners)
+        if cursor is None:
+            is_numbered = connection.dialect.name == "postgresql"
+            cursor = psycopg.RawCursor(cast("psycopg.Connection", driver)) if is_numbered else driver.cursor()
+        return cls(connection, connection.dialect, driver, cursor, None, None, *listeners)
 
     def is_of(self, session: Session) -> bool:
         """Tell whether a session is where it was: in the same transaction, and in the same savepoint."""
@@ -110,7 +113,6 @@ class Written:
     sql: str
     # The names of the values, in the order in which they stand in the statement, each with its converter.
     names: Sequence[tuple[str, Converter | None]]
-    by_position: bool
     # What the statement itself says, and what a column that is not given gets.
     constants: Mapping[str, Any]
     defaults: Sequence[tuple[str, Any]]
@@ -122,9 +124,7 @@ class Written:
         if self.defaults or self.constants:
             given = {name: default.arg(None) if default.is_callable else default.arg for name, default in self.defaults}
             values = {**self.constants, **given, **values}
-        if self.by_position:
-            return [values[name] if convert is None else convert(values[name]) for name, convert in self.names]
-        return {name: values[name] if convert is None else convert(values[name]) for name, convert in self.names}
+        return [values[name] if convert is None else convert(values[name]) for name, convert in self.names]
 
     def rows_of(self, rows: list[Row]) -> list[Row]:
         """Return rows of the driver with their values as the models have them."""
@@ -197,22 +197,31 @@ def _write(statement: Any, dialect: Dialect, names: Sequence[str]) -> Written:
 
     :raises ValueError: When it has a part whose length is only known when it is executed.
     """
-    compiled = statement.compile(dialect=dialect, column_keys=list(names))
+    compiled = statement.compile(dialect=_by_number(dialect), column_keys=list(names))
     if compiled.post_compile_params or compiled.literal_execute_params:
         raise ValueError(f"This statement is written anew for each execution: {compiled}")
     binds = compiled.binds
-    order = compiled.positiontup if compiled.positional else list(binds)
     defaults = [(column.key, column.default) for column in compiled.insert_prefetch]
     return Written(
         sql=str(compiled),
-        names=[(name, _bound_by(binds[name].type.dialect_impl(dialect), dialect)) for name in order],
-        by_position=compiled.positional,
+        names=[(name, _bound_by(binds[name].type.dialect_impl(dialect), dialect)) for name in compiled.positiontup],
         constants={
             name: bind.effective_value for name, bind in binds.items() if not bind.required and name not in names
         },
         defaults=defaults,
         results=_results(statement, dialect),
     )
+
+
+def _by_number(dialect: Dialect) -> Dialect:
+    """Return a kind of database with values by their place: ``?``, and on PostgreSQL ``$1``, as its server has them."""
+    if dialect.positional:
+        return dialect
+    numbered: Any = copy(dialect)
+    numbered.paramstyle, numbered.positional = "numeric_dollar", True
+    numbered.identifier_preparer = numbered.preparer(numbered)
+    by_number: Dialect = numbered
+    return by_number
 
 
 def _results(statement: Any, dialect: Dialect) -> list[tuple[int, Converter]]:

@@ -2,6 +2,7 @@
 
 import os
 import select
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -12,15 +13,18 @@ from prepared import KEPT, Runner
 
 
 class Kept:
-    """A connection that is of no pool any more, and what runs statements on it."""
+    """A connection that is of no pool any more, and what runs statements on it.
 
-    def __init__(self, engine: Engine) -> None:
+    :param cursor: What makes a cursor of the driver's connection, where that is not the driver itself.
+    """
+
+    def __init__(self, engine: Engine, cursor: Callable[[Any], Any] = lambda _: None) -> None:
         self._pool, self._process = engine.pool, os.getpid()
         self.connection = engine.connect().execution_options(**{KEPT: True})
         self.connection.detach()
         self.connection.begin()
         self.driver: Any = self.connection.connection.dbapi_connection
-        self.runner = Runner.on(self.connection)
+        self.runner = Runner.on(self.connection, cursor=cursor(self.driver))
         self._heard: select.poll | None = None
 
     def is_usable(self, engine: Engine) -> bool:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from prepared import RUNNER
 from transactions.kept import Connections, Kept
+from transactions.server_cursor import ServerCursor
 
 # As many connections as a web process has threads are kept. A worker has more threads, which seldom ask the database
 # at the same time.
@@ -98,7 +99,7 @@ class PostgresqlConnections(Connections):
         return None
 
     def _new(self) -> Kept:
-        kept = Kept(self.engine)
+        kept = Kept(self.engine, ServerCursor)
         kept.driver.autocommit = True
         return kept
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from psycopg import RawCursor
 from sqlalchemy import insert, select
 
 from database import db
@@ -72,7 +73,7 @@ def statements(app: Flask) -> Iterator[list[tuple[str, int]]]:
     def note(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool) -> None:
         found = 0
         if statement.startswith("SELECT"):
-            again = cursor.connection.cursor()
+            again = RawCursor(cursor.connection) if "$1" in statement else cursor.connection.cursor()
             again.execute(statement, parameters)
             found = len(again.fetchall())
         if not statement.startswith("UPDATE scim_tokens SET last_used_at"):

@@ -7,7 +7,7 @@ from threading import Event as Signal
 
 import pytest
 from flask import Flask
-from sqlalchemy import create_engine, func, select, text
+from sqlalchemy import bindparam, create_engine, func, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError, PendingRollbackError
 from sqlalchemy.orm import Session
 
@@ -18,6 +18,7 @@ from database import db
 from errors import Conflict
 from ids import new_id
 from models import Organization
+from prepared import Prepared
 from tests.conftest import looking_on
 from transactions import postgresql
 
@@ -168,12 +169,23 @@ def test_a_connection_that_the_server_closed_meanwhile_is_not_used_again(inside:
 
 
 @POSTGRESQL
-def test_a_statement_stays_prepared_from_one_reading_to_the_next(inside: Flask) -> None:
-    for _ in range(10):
-        names()
+def test_a_prepared_statement_stays_prepared_on_the_server_whatever_is_rolled_back(inside: Flask) -> None:
+    by_name = Prepared(select(Organization.id).where(Organization.name == bindparam("name")))
     with db.reading() as session:
+        assert by_name.rows(session, {"name": "x"}) == []
+    with pytest.raises(RuntimeError), db.unit_of_work() as session:
+        with pytest.raises(RuntimeError), session.begin_nested():
+            add(session, "gone")
+            session.flush()
+            raise RuntimeError
+        assert by_name.rows(session, {"name": "gone"}) == []
+        raise RuntimeError
+    with db.reading() as session:
+        assert by_name.rows(session, {"name": "gone"}) == []
         prepared = session.scalars(text("SELECT statement FROM pg_prepared_statements")).all()
-    assert any("FROM organizations" in statement for statement in prepared)
+    assert [statement for statement in prepared if "FROM organizations" in statement] == [
+        "SELECT organizations.id \nFROM organizations \nWHERE organizations.name = $1::VARCHAR"
+    ]
 
 
 @POSTGRESQL
