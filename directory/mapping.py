@@ -117,7 +117,7 @@ def compile_stored_mapping(override: dict[str, Any]) -> Mapping:
     compiled once. The text itself is the key, so that no stale version and no
     other organization's can be found there.
     """
-    return _compiled(json.dumps(override))
+    return _compiled(json.dumps(override) if override else "{}")
 
 
 # Drafts are not kept: there is no end of them, and the largest take more than a megabyte.
