@@ -118,18 +118,23 @@ def as_text(value: Any) -> str | None:
 
     :raises Unusable: For a list, an object, or a text that is too long.
     """
+    text = value if value.__class__ is str else _other_text(value)
+    if text is None:
+        return None
+    if text_bytes(text, MAX_TEXT_BYTES) > MAX_TEXT_BYTES:
+        raise Unusable(f"the value is longer than {MAX_TEXT_BYTES} bytes")
+    return text if text.strip() else None
+
+
+def _other_text(value: Any) -> str | None:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
-        value = _number_text(value)
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        kind = "a list" if isinstance(value, list) else "an object"
-        raise Unusable(f"the value is {kind}, but text is needed: let the path end in one attribute, such as [0].value")
-    if text_bytes(value, MAX_TEXT_BYTES) > MAX_TEXT_BYTES:
-        raise Unusable(f"the value is longer than {MAX_TEXT_BYTES} bytes")
-    return value if value.strip() else None
+        return _number_text(value)
+    if value is None or isinstance(value, str):
+        return value
+    kind = "a list" if isinstance(value, list) else "an object"
+    raise Unusable(f"the value is {kind}, but text is needed: let the path end in one attribute, such as [0].value")
 
 
 def _number_text(value: int | float) -> str:

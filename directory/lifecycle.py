@@ -6,7 +6,6 @@ the database's own constraints, so two requests at once cannot both win.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from sqlalchemy import bindparam, case, delete, exists, or_, select
@@ -47,11 +46,8 @@ class HeldUser:
 
     row: DirectoryUser
     user: User
-
-    @cached_property
-    def document(self) -> Document:
-        """The document as it was when the row was held."""
-        return load(self.row.document)
+    # As it was when the row was held.
+    document: Document
 
 
 TOMBSTONES = (DirectoryUser.organization_id == bindparam("organization"), DirectoryUser.deleted_at.is_not(None))
@@ -100,10 +96,10 @@ def create_directory_user(session: Session, directory: Directory, resource: User
         user = add_person(session, vars(new_profile(directory, mapped)), active=columns["active"])
     if row is None:
         row = _add_row(session, directory, user, columns)
-        _add_emails(session, row, resource.emails)
+        _add_emails(session, row, email_keys(resource.document))
     else:
         again = {"deleted_at": None, "version": row.version + 1, "last_modified_at": now_ms()}
-        _write_state(session, row, email_keys(load(row.document)), resource.emails, **columns, **again)
+        _write_state(session, row, load(row.document), resource.document, **columns, **again)
     if row.active:
         provision(session, directory, rules, user, mapped, is_new=is_new)
     elif not is_new:
@@ -221,11 +217,11 @@ def change_directory_user(
     groups = groups_of(session, directory, user.id) if rules.mapping.reads_groups else []
     mapped = rules.mapping.evaluate({**resource.document, "groups": sent_groups}, groups)
     directory.warn(*mapped.warnings)
-    was_active, emails_before = row.active, email_keys(held.document)
+    was_active = row.active
     columns = _columns(resource, mapped)
     if not is_same:
         columns |= stored_columns(resource.document) | {"version": row.version + 1, "last_modified_at": now_ms()}
-    _write_state(session, row, emails_before, resource.emails, **columns)
+    _write_state(session, row, held.document, resource.document, **columns)
     if was_active and not row.active:
         directory.note("deactivated", "User", user.id, row.user_name)
         write_profile(session, directory, user, mapped, active=True)
@@ -284,10 +280,8 @@ def hold_directory_user(session: Session, directory: Directory, user_id: str) ->
     found = HELD_USER.row(session, named)
     if found is None:
         raise NotFound("No such user in this directory.")
-    return HeldUser(
-        loaded_row(DirectoryUser, found),
-        loaded_row(User, found[len(LOADED[DirectoryUser]) :]),
-    )
+    row = loaded_row(DirectoryUser, found)
+    return HeldUser(row, loaded_row(User, found[len(LOADED[DirectoryUser]) :]), load(row.document))
 
 
 def _check_version(row: DirectoryUser, expected: int | None) -> None:
@@ -321,13 +315,16 @@ def _email_key(mapped: Mapped) -> str | None:
 def _write_state(
     session: Session,
     row: DirectoryUser,
-    before: tuple[EmailKey, ...],
-    emails: tuple[EmailKey, ...],
+    before: Document,
+    after: Document,
     **columns: Any,
 ) -> None:
-    """Write columns of a directory user, and the addresses of its new document, which had others ``before``."""
+    """Write columns of a directory user, and the addresses of its document, where they are others than before."""
     write_row(session, row, **columns)
-    if before != emails:
+    if before.get("emails") == after.get("emails"):
+        return
+    emails = email_keys(after)
+    if emails != email_keys(before):
         FORGOTTEN_EMAILS.run(session, {"organization": row.organization_id, "user": row.user_id})
         _add_emails(session, row, emails)
 

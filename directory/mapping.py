@@ -19,6 +19,7 @@ from directory.explanation import Explanation, Step, explain_evaluation
 from directory.group_values import with_groups
 from directory.mapping_rules import DEFAULT_PATHS, Rule, default_rules, parse_value
 from directory.paths import PRIMARY_EMAIL, AttributePath, check_spelling, parse_path
+from directory.plain_mapping import PlainMapping
 from directory.syntax import SyntaxProblem
 from errors import DomainError, InvalidInput
 
@@ -49,6 +50,10 @@ class Mapping:
         """Whether a change of somebody's groups can change what the mapping gives."""
         return any(rule.path.begins_with("groups") for _, rules in self.plan for rule in rules)
 
+    @cached_property
+    def _plain(self) -> PlainMapping | None:
+        return PlainMapping.of(self.plan)
+
     @property
     def decides_role_by_groups(self) -> bool:
         """Whether a role can follow from somebody's groups."""
@@ -69,6 +74,9 @@ class Mapping:
         Never raises: what cannot be computed for this person becomes a warning,
         and its field is left out.
         """
+        fields = None if self._plain is None else self._plain.evaluate(document)
+        if fields is not None:
+            return Mapped(fields)
         return Evaluation(self._resource(document, groups), maps_role=self.maps_role).run(self.plan)
 
     def explain(self, resource: dict[str, Any], groups: Sequence[dict[str, Any]]) -> Explanation:
@@ -109,7 +117,7 @@ def compile_stored_mapping(override: dict[str, Any]) -> Mapping:
     compiled once. The text itself is the key, so that no stale version and no
     other organization's can be found there.
     """
-    return _compiled(json.dumps(override))
+    return _compiled(json.dumps(override) if override else "{}")
 
 
 # Drafts are not kept: there is no end of them, and the largest take more than a megabyte.

@@ -76,20 +76,22 @@ def load_rules(session: Session, directory: Directory, *, while_off: bool = Fals
     :param while_off: Whether the caller writes while the directory is switched off as well: it is not the IdP.
     :raises NotAllowed: When the directory was switched off, or the organization deleted, since the caller was let in.
     """
-    known: dict[Directory, Rules] = session.info.setdefault(RULES, {})
-    if directory not in known:
+    known: dict[tuple[str, str | None], Rules] = session.info.setdefault(RULES, {})
+    by = directory.organization_id, directory.enterprise_connection_id
+    rules = known.get(by)
+    if rules is None:
         named = {"organization": directory.organization_id}
         session.flush()  # prepared statements do not see to that themselves
         [(override, connection_id, disabled_at, deleted_at, *role)] = RULES_FOR_WRITERS.rows(session, named)
-        known[directory] = Rules(
+        rules = known[by] = Rules(
             mapping=compile_stored_mapping(override or {}),
             connection_id=directory.enterprise_connection_id or connection_id,
             roles=AskedRoles(session, None if role[0] is None else loaded_row(Role, role)),
             is_off=(disabled_at, deleted_at) != (None, None),
         )
-    if known[directory].is_off and not while_off:
+    if rules.is_off and not while_off:
         raise directory_is_off()
-    return known[directory]
+    return rules
 
 
 def load_mapping(session: Session, organization_id: str, *, while_off: bool = False) -> Mapping:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from clock import now_ms
@@ -14,28 +14,41 @@ from directory.rows import LOADED, add_row, loaded_row, write_row
 from ids import new_id
 from models import OrganizationMembership, Role, User
 from organizations.roles import PROVISIONING_MANAGE
-from organizations.sign_in import end_sessions, end_sessions_of_all
-from organizations.users import is_member_elsewhere
+from organizations.sign_in import HAS_SESSIONS, end_sessions, end_sessions_of_all
+from organizations.users import IS_MEMBER_ELSEWHERE, is_member_elsewhere
 from prepared import Prepared
 
 ANY_MEMBERSHIP = Prepared(
-    select(*LOADED[OrganizationMembership], *LOADED[Role])
+    select(*LOADED[OrganizationMembership], *LOADED[Role], IS_MEMBER_ELSEWHERE)
     .join_from(OrganizationMembership, Role, Role.id == OrganizationMembership.role_id)
     .where(
         OrganizationMembership.organization_id == bindparam("organization"),
         OrganizationMembership.user_id == bindparam("user"),
     )
 )
+ENDED_MEMBERSHIP = Prepared(
+    update(OrganizationMembership)
+    .where(OrganizationMembership.id == bindparam("membership"))
+    .values(deleted_at=bindparam("now"), updated_at=bindparam("now"))
+    .returning(HAS_SESSIONS)
+)
 
 
 def find_any_membership(session: Session, organization_id: str, user_id: str) -> OrganizationMembership | None:
     """Return the membership of a person with its role, ended ones too, as a plain row; or None."""
+    return _find_memberships(session, organization_id, user_id)[0]
+
+
+def _find_memberships(
+    session: Session, organization_id: str, user_id: str
+) -> tuple[OrganizationMembership | None, bool | None]:
+    """Return the membership of a person, and whether the person is a member elsewhere; None where that is not known."""
     found = ANY_MEMBERSHIP.row(session, {"organization": organization_id, "user": user_id})
     if found is None:
-        return None
+        return None, None
     membership = loaded_row(OrganizationMembership, found)
     membership.__dict__["role"] = loaded_row(Role, found[len(LOADED[OrganizationMembership]) :])
-    return membership
+    return membership, bool(found[-1])
 
 
 def admit(session: Session, directory: Directory, rules: Rules, user_id: str, mapped: Mapped) -> None:
@@ -75,12 +88,17 @@ def add_membership(session: Session, directory: Directory, rules: Rules, user_id
 
 def let_go(session: Session, directory: Directory, user: User) -> OrganizationMembership | None:
     """End a person's membership and sessions at once; and the person, when no membership is left anywhere."""
-    now = now_ms()
-    membership = find_any_membership(session, directory.organization_id, user.id)
+    now, has_sessions = now_ms(), True
+    membership, stays = _find_memberships(session, directory.organization_id, user.id)
     if membership is not None and membership.deleted_at is None:
-        write_row(session, membership, deleted_at=now, updated_at=now)
-    end_sessions(session, directory.organization_id, user.id)
-    if not is_member_elsewhere(session, user.id, directory.organization_id):
+        this = {"organization": directory.organization_id, "person": user.id, "membership": membership.id}
+        [(has_sessions,)] = ENDED_MEMBERSHIP.rows(session, {**this, "now": now})
+        membership.deleted_at = membership.updated_at = now
+    if has_sessions:
+        end_sessions(session, directory.organization_id, user.id)
+    if stays is None:
+        stays = is_member_elsewhere(session, user.id, directory.organization_id)
+    if not stays:
         write_row(session, user, active=False, deleted_at=now, updated_at=now)
     return membership
 

@@ -111,7 +111,7 @@ class AttributePath:
 
         :raises Exhausted: When the work of the reading is used up.
         """
-        found = reading.find(self._names) if self._names else None
+        found = reading.find(self.names) if self.names else None
         if found is not None:
             return found
         for location in self.locations:
@@ -126,7 +126,7 @@ class AttributePath:
         return []
 
     @cached_property
-    def _names(self) -> tuple[str, ...]:
+    def names(self) -> tuple[str, ...]:
         """The names on the way through the resource itself, where there is nothing else on it; else none."""
         steps = self.locations[0].steps
         is_plain = len(self.locations) == 1 and self.locations[0].schema is None

@@ -52,6 +52,8 @@ class Profile:
 
     def changes_to(self, other: "Profile") -> Changes:
         """Return what changes on the way to another profile, as ``{field: {"from": old, "to": new}}``."""
+        if self is other:
+            return {}
         before, after = vars(self), vars(other)
         return {name: {"from": before[name], "to": after[name]} for name in SHOWN_FIELDS if before[name] != after[name]}
 
@@ -167,16 +169,21 @@ def mapped_profile(
         return profile
     # What the mapping could not decide stays.
     plain = {name: mapped.fields[name] for name in PLAIN_FIELDS if name in mapped.fields}
-    return replace(
-        _with_email(directory, user_id, profile, mapped, elsewhere),
+    before = vars(profile)
+    after = {
+        **before,
+        **_mapped_email(directory, user_id, profile, mapped, elsewhere),
         **plain,
-        public_metadata=merged_metadata(profile.public_metadata, mapped, profile.directory_metadata_paths),
-        directory_metadata_paths=_written_paths(profile.directory_metadata_paths, mapped),
-    )
+        "public_metadata": merged_metadata(profile.public_metadata, mapped, profile.directory_metadata_paths),
+        "directory_metadata_paths": _written_paths(profile.directory_metadata_paths, mapped),
+    }
+    return profile if after == before else Profile(**after)
 
 
-def _with_email(directory: Directory, user_id: str, profile: Profile, mapped: Mapped, elsewhere: Elsewhere) -> Profile:
-    """Return the profile with the mapped e-mail address, unless that would touch somebody elsewhere.
+def _mapped_email(
+    directory: Directory, user_id: str, profile: Profile, mapped: Mapped, elsewhere: Elsewhere
+) -> dict[str, str | None]:
+    """Return the mapped e-mail address as columns; none of them where that would touch somebody elsewhere.
 
     The address is how the product recognises a person, so a directory may not
     change it for somebody whom another organization has too, and may
@@ -184,19 +191,21 @@ def _with_email(directory: Directory, user_id: str, profile: Profile, mapped: Ma
     IdP must not learn who exists elsewhere, and the person must not lose access.
     """
     if "email_address" not in mapped.fields:
-        return profile
+        return {}
     address = mapped.fields["email_address"]
     key = fold(address) if address else None
     if key != profile.email_key:
         shared = profile.email_key is not None and elsewhere.is_claimed(user_id)
         if shared or (key is not None and elsewhere.has_address(key, user_id)):
             directory.warn("The person keeps the former e-mail address: a directory cannot give away this one alone.")
-            return profile
-    return replace(profile, email_address=address, email_key=key)
+            return {}
+    return {"email_address": address, "email_key": key}
 
 
 def _written_paths(written_before: list[str], mapped: Mapped) -> list[str]:
     """Return the places in the metadata that are the directory's after this write."""
+    if not (written_before or mapped.metadata_paths):
+        return []
     kept = set(mapped.undecided_paths).intersection(written_before)
     return sorted(kept | {path for path in mapped.metadata_paths if _has(mapped.public_metadata, path.split("."))})
 

@@ -75,5 +75,7 @@ class Reading:
     def _index(self, element: dict[str, Any]) -> dict[str, Any]:
         """Return an object with lower-case names; of two names that differ only in case the first counts."""
         self.spend(len(element) >> 4)
-        index = self._indexed[id(element)] = {key.lower(): element[key] for key in reversed(element)}
+        index = self._indexed[id(element)] = dict(
+            zip(map(str.lower, reversed(element)), reversed(element.values()), strict=True)
+        )
         return index

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from folding import fold, fold_json
-from json_text import compact
+from json_text import compact, read_compact
 
 Document = dict[str, Any]
 # The declared attributes that are compared with their case (RFC 7643 §7), references and certificates among them.
@@ -35,7 +35,6 @@ class UserResource:
     user_name: str
     external_id: str | None
     display_name: str | None
-    emails: tuple[EmailKey, ...]
     sent_groups: list[Any] | None = None
 
     @property
@@ -51,7 +50,6 @@ class UserResource:
             user_name=document["userName"],
             external_id=document.get("externalId"),
             display_name=document.get("displayName"),
-            emails=email_keys(document),
             sent_groups=_foreign_groups(sent_groups) if isinstance(sent_groups, list) else None,
         )
 
@@ -107,7 +105,7 @@ def _in_order(document: Document) -> str:
 
 def load(text: str) -> Document:
     """Return the document of a stored text."""
-    document: Document = json.loads(text)
+    document: Document = read_compact(text)
     return document
 
 
@@ -121,7 +119,7 @@ def _folded(document: Document, text: str) -> Document:
     """Return a document as it is compared: every key and text folded, but for the texts that keep their case."""
     # Of ASCII alone, folding is lower case, which JSON text can be put in as a whole.
     is_plain = text.isascii() and MANY_DIGITS.search(text) is None
-    folded: Document = json.loads(text.lower()) if is_plain else fold_json(document)
+    folded: Document = load(text.lower()) if is_plain else fold_json(document)
     for path in CASE_EXACT:
         if path[0] in document:
             _keep_case(document, folded, path)

@@ -4,7 +4,7 @@ The ORM's unit of work finds out by itself what is to be written, and in which
 order. Where that is known, finding it out costs more than the writing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeVar, cast
 
 from sqlalchemy import ColumnElement, Table, bindparam, insert, inspect, update
@@ -41,14 +41,23 @@ NAMES = {model: [str(column.key) for column in columns] for model, columns in LO
 NOTHING = {model: dict.fromkeys(column.key for column in cast(Table, model.__table__).columns) for model in WRITTEN}
 
 
-def plain_row(model: type[RowT], values: Mapping[str, Any]) -> RowT:
-    """Return a row of which the session knows nothing: its columns are read by their names, and nothing else of it.
+class PlainRow:
+    """A row of which the session knows nothing: it has the columns as its attributes, and nothing else of its model.
 
-    It is no object of the ORM, which would take longer to make than to read from the database.
+    It is no object of the ORM, which would take longer to make than to read from the database, and each of whose
+    attributes is asked for by way of a function.
     """
-    row = model.__new__(model)
-    row.__dict__.update(values)
-    return row
+
+
+PLAIN: dict[type[Base], type[PlainRow]] = {model: type(f"Plain{model.__name__}", (PlainRow,), {}) for model in READ}
+MODEL_OF: dict[type, type[Base]] = {kind: model for model in WRITTEN for kind in (model, PLAIN[model])}
+
+
+def plain_row(model: type[RowT], columns: dict[str, Any]) -> RowT:
+    """Return the plain row of these columns, which are the row's from now on."""
+    row = PLAIN[model]()
+    row.__dict__ = columns
+    return cast("RowT", row)
 
 
 def loaded_row(model: type[RowT], columns: Sequence[Any]) -> RowT:
@@ -58,7 +67,7 @@ def loaded_row(model: type[RowT], columns: Sequence[Any]) -> RowT:
 
 def is_plain(row: Base) -> bool:
     """Tell whether the session knows nothing of a row."""
-    return "_sa_instance_state" not in row.__dict__
+    return isinstance(row, PlainRow)
 
 
 def add_row(session: Session, model: type[RowT], **values: Any) -> RowT:
@@ -73,7 +82,7 @@ def write_row(session: Session, row: Base, **values: Any) -> None:
     changed = {name: value for name, value in values.items() if name not in known or known[name] != value}
     if not changed:
         return
-    model = type(row)
+    model = MODEL_OF[type(row)]
     this = {name: known[key] for key, name in THIS[model].items()}
     UPDATE[model].run(session, {**this, **changed})
     if is_plain(row):

@@ -26,15 +26,12 @@ SETUP_PERMISSIONS = frozenset({PROVISIONING_READ, PROVISIONING_MANAGE})
 MINUTE_MS = 60_000
 USER_AGENT_LENGTH = 300
 
-ENDED_SESSIONS = Prepared(
-    update(BrowserSession)
-    .where(
-        BrowserSession.organization_id == bindparam("organization"),
-        BrowserSession.user_id == bindparam("person"),
-        BrowserSession.ended_at.is_(None),
-    )
-    .values(ended_at=bindparam("now"))
+NOT_ENDED = (
+    BrowserSession.organization_id == bindparam("organization"),
+    BrowserSession.user_id == bindparam("person"),
+    BrowserSession.ended_at.is_(None),
 )
+ENDED_SESSIONS = Prepared(update(BrowserSession).where(*NOT_ENDED).values(ended_at=bindparam("now")))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from clock import now_ms
@@ -12,22 +12,28 @@ from models import Organization, OrganizationMembership, SignInLink
 from models import Session as BrowserSession
 from organizations.credentials import hash_secret, new_secret
 from organizations.members import get_membership
-from organizations.sessions import DEFAULT_LIMITS, Proof, SessionLimits, end_sessions_of_member, open_session
+from organizations.sessions import (
+    DEFAULT_LIMITS,
+    NOT_ENDED,
+    Proof,
+    SessionLimits,
+    end_sessions_of_member,
+    open_session,
+)
 from prepared import Prepared
 
 LINK_LIFETIME_MS = 24 * 3600 * 1000
 SIGN_IN_LINK = "sign_in_link"
 
-REVOKED_LINKS = Prepared(
-    update(SignInLink)
-    .where(
-        SignInLink.organization_id == bindparam("organization"),
-        SignInLink.user_id == bindparam("person"),
-        SignInLink.used_at.is_(None),
-        SignInLink.revoked_at.is_(None),
-    )
-    .values(revoked_at=bindparam("now"))
+NOT_USED = (
+    SignInLink.organization_id == bindparam("organization"),
+    SignInLink.user_id == bindparam("person"),
+    SignInLink.used_at.is_(None),
+    SignInLink.revoked_at.is_(None),
 )
+REVOKED_LINKS = Prepared(update(SignInLink).where(*NOT_USED).values(revoked_at=bindparam("now")))
+# Whether ``end_sessions`` would find anything, to be asked by a statement of the same transaction right before it.
+HAS_SESSIONS = or_(exists().where(*NOT_ENDED), exists().where(*NOT_USED))
 
 
 def make_sign_in_link(

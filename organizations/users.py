@@ -7,7 +7,7 @@ from typing import Any
 from unicodedata import normalize
 
 from sqlalchemy import ColumnElement, Select, bindparam, case, exists, func, or_, select, union_all
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from clock import now_ms
 from errors import Conflict, DomainError, InvalidInput, NotFound
@@ -19,15 +19,13 @@ from prepared import Prepared
 SEARCHED_WORDS = 5
 METADATA_BYTES = 16 * 1024
 NAMES = ("first_name", "last_name", "username", "external_id")
-MEMBER_ELSEWHERE = Prepared(
-    select(
-        exists().where(
-            OrganizationMembership.user_id == bindparam("user"),
-            OrganizationMembership.organization_id != bindparam("organization"),
-            OrganizationMembership.deleted_at.is_(None),
-        )
-    )
+_ELSEWHERE = aliased(OrganizationMembership)  # so that who asks about a membership can ask this with it
+IS_MEMBER_ELSEWHERE = exists().where(
+    _ELSEWHERE.user_id == bindparam("user"),
+    _ELSEWHERE.organization_id != bindparam("organization"),
+    _ELSEWHERE.deleted_at.is_(None),
 )
+MEMBER_ELSEWHERE = Prepared(select(IS_MEMBER_ELSEWHERE))
 
 
 def is_member_elsewhere(session: Session, user_id: str, organization_id: str) -> bool:

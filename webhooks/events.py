@@ -133,15 +133,14 @@ def _record(session: Session, organization_id: str | None, events: Sequence[NewE
     stream = organization_id or ENVIRONMENT_STREAM
     recorded = write_events(session, organization_id, stream, events)
     subscriptions = SUBSCRIPTIONS.rows(session, {"organization": organization_id})
-    add_deliveries(
-        session,
-        [
+    if subscriptions:
+        duties = [
             (event, endpoint_id)
             for event in recorded
             for endpoint_id, patterns in subscriptions
             if any(matches(pattern, event.type) for pattern in patterns)
-        ],
-    )
+        ]
+        add_deliveries(session, duties)
     return recorded
 
 
