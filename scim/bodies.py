@@ -33,12 +33,12 @@ def decode(body: bytes) -> Any:
     """
     try:
         text = body.decode("utf-8-sig")  # RFC 8259 §8.1: always UTF-8, and a byte order mark may be ignored
-        value = json.loads(
-            text, object_pairs_hook=_object, parse_constant=_refuse_constant, parse_int=_integer, parse_float=_number
-        )
+        if text.startswith("\ufeff"):  # a second one is no JSON; the decoder alone would say so in other words
+            json.loads(text)
+        value = _DECODER.decode(text)
     except (ValueError, RecursionError) as error:
         raise InvalidSyntaxException(detail=f"The body is not valid JSON: {_reason(error)}") from error
-    _check_depth(value, MAX_DEPTH)
+    _check_depth(value)
     if "\\u" in text:  # only as escapes can a JSON text in UTF-8 hold what is no character
         _check_texts(value)
     return value
@@ -79,14 +79,25 @@ def _number(digits: str) -> float:
     return number
 
 
-def _check_depth(value: Any, depth: int) -> None:
-    if value.__class__ not in (dict, list) or not value:
-        return
-    if depth == 1:
-        raise InvalidSyntaxException(detail=f"The body is nested more than {MAX_DEPTH} levels deep.")
-    for item in value.values() if isinstance(value, dict) else value:
-        if item.__class__ in (dict, list):
-            _check_depth(item, depth - 1)
+# One is kept: ``json.loads`` makes one for each text.
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_object, parse_constant=_refuse_constant, parse_int=_integer, parse_float=_number
+)
+
+
+def _check_depth(value: Any) -> None:
+    """Refuse what is nested more than ``MAX_DEPTH`` levels deep. It is gone through by levels."""
+    level = [value] if value.__class__ in (dict, list) and value else []
+    for _ in range(MAX_DEPTH - 1):
+        level = [
+            item
+            for one in level
+            for item in (one.values() if one.__class__ is dict else one)
+            if item.__class__ in (dict, list) and item
+        ]
+        if not level:
+            return
+    raise InvalidSyntaxException(detail=f"The body is nested more than {MAX_DEPTH} levels deep.")
 
 
 def _check_texts(value: Any) -> None:
@@ -123,17 +134,14 @@ def mend_resource(payload: Any, schema: str) -> Any:
     schemas = None
     for key, value in payload.items():
         name = key.lower()
-        if not _is_silent(name, value):
+        # What says nothing is left out; but a null ``externalId`` does: the IdP gives its link up.
+        is_silent = (value is None and name != "externalid") or (value == "" and name in OFTEN_EMPTY)
+        if not is_silent and name not in READ_ONLY:
             mended[key] = mend_value(key, value) if ":" in name or name in MENDED else value
             schemas = key if schemas is None and name == "schemas" else schemas
     if schemas is not None and isinstance(mended[schemas], list) and schema not in mended[schemas]:
         mended[schemas] = [schema, *mended[schemas]]
     return mended
-
-
-def _is_silent(name: str, value: Any) -> bool:
-    """Tell whether a member of a resource says nothing. A null ``externalId`` does: the IdP gives its link up."""
-    return name in READ_ONLY or (value is None and name != "externalid") or (value == "" and name in OFTEN_EMPTY)
 
 
 def mend_value(key: str, value: Any) -> Any:
