@@ -256,7 +256,11 @@ class DirectoryHandler(ScimHandler):
     def handle(self, request: ScimRequest) -> ScimResponse:
         """Serve a request by the method of its operation, as the provider has it from beginning to end."""
         with self.service.provider:
-            served: ScimResponse = getattr(self, self.service.match(request).operation.value)(request)
+            return self.serve(request)
+
+    def serve(self, request: ScimRequest) -> ScimResponse:
+        """Serve a request by the method of its operation."""
+        served: ScimResponse = getattr(self, self.service.match(request).operation.value)(request)
         return served
 
     def query(self, request: ScimRequest) -> ScimResponse:
