@@ -5,7 +5,6 @@ import logging
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from flask import Response, current_app, request
@@ -40,8 +39,12 @@ def this_call() -> Call:
     """Return this request as the log keeps it."""
     arrival = this_request()
     query = kept_query(arrival.query_string.decode("latin-1")) if keeps_bodies() else ""
-    client = arrival.environ.get("HTTP_USER_AGENT") or None
-    return Call(arrival.trace_id, arrival.method, arrival.path + query, arrival.scim_body, client)
+    return Call(arrival.trace_id, arrival.method, arrival.path + query, arrival.scim_body, user_agent())
+
+
+def user_agent() -> str | None:
+    """Return what the client of this request calls itself, or None."""
+    return this_request().environ.get("HTTP_USER_AGENT") or None
 
 
 def keeps_bodies() -> bool:
@@ -62,14 +65,17 @@ def log_write(session: Session, directory: Directory, status: int, text: str | N
 
 def log_operations(session: Session, directory: Directory, results: Sequence[OperationResult]) -> None:
     """Write the operations of a Bulk request into the log, each as if it had come alone."""
-    record_entries(session, [_entry_of(directory, result) for result in results])
+    parent, agent, keep = trace_id(), user_agent(), keeps_bodies()
+    record_entries(session, [_entry_of(directory, result, parent, agent, keep_bodies=keep) for result in results])
 
 
-def _entry_of(directory: Directory, result: OperationResult) -> dict[str, Any]:
-    directory = replace(directory, warnings=result.warnings, effects=result.effects)
+def _entry_of(
+    directory: Directory, result: OperationResult, parent: str, agent: str | None, *, keep_bodies: bool
+) -> dict[str, Any]:
+    directory = directory.noting(result.warnings, result.effects)
     path = f"/scim/v2{result.path}"
     body = None if result.data is None else json.dumps(result.data).encode()
-    call = Call(new_id("req"), result.method or "", path, body, request.user_agent.string or None, parent_id=trace_id())
+    call = Call(new_id("req"), result.method or "", path, body, agent, parent_id=parent)
     error: dict[str, Any] = {} if result.error is None else result.error.model_dump()
     outcome = Outcome(
         result.status,
@@ -77,7 +83,7 @@ def _entry_of(directory: Directory, result: OperationResult) -> dict[str, Any]:
         error.get("detail"),
         reason_of(path, result.status, error) if error else None,
     )
-    return activity_entry(directory, call, outcome, keep_bodies=keeps_bodies())
+    return activity_entry(directory, call, outcome, keep_bodies=keep_bodies)
 
 
 def note_answer(response: Response) -> Response:

@@ -121,7 +121,7 @@ def as_text(value: Any) -> str | None:
     text = value if value.__class__ is str else _other_text(value)
     if text is None:
         return None
-    if text_bytes(text, MAX_TEXT_BYTES) > MAX_TEXT_BYTES:
+    if len(text) > MAX_TEXT_BYTES // 4 and text_bytes(text, MAX_TEXT_BYTES) > MAX_TEXT_BYTES:
         raise Unusable(f"the value is longer than {MAX_TEXT_BYTES} bytes")
     return text if text.strip() else None
 

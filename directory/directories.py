@@ -33,6 +33,12 @@ class Directory:
     # What a request calls its target, where nothing came of it.
     label: str | None = field(default=None, compare=False)
 
+    def noting(self, warnings: list[str], effects: list[dict[str, Any]]) -> "Directory":
+        """Return the same directory for one of several operations, whose notes are its own."""
+        return Directory(
+            self.organization_id, self.token_id, self.enterprise_connection_id, warnings, effects, self.label
+        )
+
     def warn(self, *sentences: str) -> None:
         """Note something that the IT admin should know."""
         self.warnings.extend(sentences)

@@ -104,4 +104,7 @@ def _text(part: bytes, length: int) -> str:
 
 
 def _without_our_secrets(text: str) -> str:
-    return OUR_SECRETS.sub(MASK, text) if any(prefix in text for prefix in OUR_PREFIXES) else text
+    for prefix in OUR_PREFIXES:
+        if prefix in text:
+            return OUR_SECRETS.sub(MASK, text)
+    return text

@@ -2,15 +2,14 @@
 
 The default mapping is such a one, and so is what IdPs send. An ``Evaluation`` asks of every value what it may be, and
 counts how much it looks at; of these it would return the same at four times the cost. Whatever is not that plain is
-left to it: an expression, a role, metadata, a number where a text belongs, a list on the way, a great many of
-anything. ``tests/directory/test_plain_mapping.py`` compares both.
+left to it: an expression, a role, metadata, a number where a text belongs, a list on the way, what a field does not
+accept, a great many of anything. ``tests/directory/test_plain_mapping.py`` compares both.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from directory.destinations import Unusable
 from directory.evaluation import Plan
 from directory.mapping_rules import Rule
 from directory.paths import PRIMARY_EMAIL
@@ -20,8 +19,6 @@ from folding import fold
 MOST_RULES = 32
 MOST_ATTRIBUTES = 64
 MOST_ADDRESSES = 16
-# A text of so many characters is short enough for every destination, whatever they are.
-MOST_CHARACTERS = 1024
 # What the schema has in an e-mail address. In lower case, so that no other spelling can be meant.
 OF_ADDRESS = frozenset({"value", "type", "primary", "display", "$ref"})
 
@@ -65,7 +62,7 @@ class PlainMapping:
                 value = _first_usable(asked, known, within)
                 if value is not None or name != "active":
                     fields[name] = value
-        except (NotPlain, Unusable):
+        except Exception:  # whatever it is: the evaluation judges it, and says what has to be said
             return None
         return fields if _obeys(fields, resource, known) else None
 
@@ -120,7 +117,7 @@ def _first_usable(asked: tuple[Asked, ...], known: dict[str, Any], within: dict[
         value = known.get(path[0]) if len(path) == 1 else within.get(path[0], NOTHING).get(path[1])
         if value is None or value == "":
             continue
-        if value.__class__ is not bool and (value.__class__ is not str or len(value) > MOST_CHARACTERS):
+        if value.__class__ not in (str, bool):
             raise NotPlain
         usable = convert(value)
         if usable is not None:

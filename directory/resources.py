@@ -33,21 +33,20 @@ class UserResource:
 
     document: Document
     user_name: str
+    # The form in which the user name is unique in its directory.
+    user_name_key: str
     external_id: str | None
     display_name: str | None
     sent_groups: list[Any] | None = None
 
-    @property
-    def user_name_key(self) -> str:
-        """The form in which the user name is unique in its directory."""
-        return fold(self.user_name)
-
     @classmethod
     def of(cls, document: Document, sent_groups: Any = None) -> "UserResource":
         """Return the resource of a document; ``sent_groups`` is what the body carried as ``groups``, if anything."""
+        user_name = document["userName"]
         return cls(
             document=document,
-            user_name=document["userName"],
+            user_name=user_name,
+            user_name_key=fold(user_name),
             external_id=document.get("externalId"),
             display_name=document.get("displayName"),
             sent_groups=_foreign_groups(sent_groups) if isinstance(sent_groups, list) else None,

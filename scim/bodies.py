@@ -33,9 +33,9 @@ def decode(body: bytes) -> Any:
     """
     try:
         text = body.decode("utf-8-sig")  # RFC 8259 §8.1: always UTF-8, and a byte order mark may be ignored
-        value = json.loads(
-            text, object_pairs_hook=_object, parse_constant=_refuse_constant, parse_int=_integer, parse_float=_number
-        )
+        if text.startswith("\ufeff"):  # a second one is no JSON; the decoder alone would say so in other words
+            json.loads(text)
+        value = _DECODER.decode(text)
     except (ValueError, RecursionError) as error:
         raise InvalidSyntaxException(detail=f"The body is not valid JSON: {_reason(error)}") from error
     if text.count("{") + text.count("[") >= MAX_DEPTH:
@@ -78,6 +78,12 @@ def _number(digits: str) -> float:
     if math.isinf(number):
         raise InvalidSyntaxException(detail="The body holds a number that is too large.")
     return number
+
+
+# One is kept: ``json.loads`` makes one for each text.
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_object, parse_constant=_refuse_constant, parse_int=_integer, parse_float=_number
+)
 
 
 def _check_depth(value: Any) -> None:
@@ -124,17 +130,14 @@ def mend_resource(payload: Any, schema: str) -> Any:
     schemas = None
     for key, value in payload.items():
         name = key.lower()
-        if not _is_silent(name, value):
+        # What says nothing is left out; but a null ``externalId`` does: the IdP gives its link up.
+        is_silent = (value is None and name != "externalid") or (value == "" and name in OFTEN_EMPTY)
+        if not is_silent and name not in READ_ONLY:
             mended[key] = mend_value(key, value) if ":" in name or name in MENDED else value
             schemas = key if schemas is None and name == "schemas" else schemas
     if schemas is not None and isinstance(mended[schemas], list) and schema not in mended[schemas]:
         mended[schemas] = [schema, *mended[schemas]]
     return mended
-
-
-def _is_silent(name: str, value: Any) -> bool:
-    """Tell whether a member of a resource says nothing. A null ``externalId`` does: the IdP gives its link up."""
-    return name in READ_ONLY or (value is None and name != "externalid") or (value == "" and name in OFTEN_EMPTY)
 
 
 def mend_value(key: str, value: Any) -> Any:

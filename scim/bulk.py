@@ -294,7 +294,12 @@ class PlainPlan(BulkPlan):
 
 
 class OperationHandler(DirectoryHandler):
-    """Serves an operation, of whose answer only the headers are wanted."""
+    """Serves an operation within the provider that the whole request has; of its answer only the headers are wanted."""
+
+    def handle(self, request: ScimRequest) -> ScimResponse:
+        """Serve an operation by the method for it."""
+        served: ScimResponse = getattr(self, self.service.match(request).operation.value)(request)
+        return served
 
     def answer(self, status: HTTPStatus, document: StoredDocument, place: str, base_url: str) -> ScimResponse:
         """Return the headers of the answer without its body."""
@@ -320,7 +325,8 @@ class BulkRun:
         plan = kind([_operation_of(members) for members in bulk.operations], bulk.fail_on_errors)
         self.hold_what_is_named(text)
         load_rules(self.session, self.directory)
-        with deferred_events(self.session, self.directory.organization_id) as events:
+        # Entered once: the handler of an operation does not.
+        with self.service.provider, deferred_events(self.session, self.directory.organization_id) as events:
             for step in plan:
                 recorded = len(events)
                 result = self.result_of(plan, step)
@@ -372,7 +378,7 @@ class BulkRun:
 
         :raises SCIMException: When it is refused, or fails.
         """
-        directory = replace(self.directory, warnings=result.warnings, effects=result.effects)
+        directory = self.directory.noting(result.warnings, result.effects)
         handler = OperationHandler(self.service, DirectoryStorage(self.service.provider, self.session, directory))
         request = self.request_of(operation)
         for _attempt in range(ATTEMPTS):

@@ -1,6 +1,7 @@
 """The operations of a PATCH, read strictly in their structure, and mended where IdPs write something of their own."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from scim2_models import (
@@ -22,6 +23,12 @@ MAX_PATH = 4096
 MAX_PATHS = 65_536
 PLAIN_PATH = re.compile(r'[\w.:$-]*|members\[value eq "[^"\\]*"\]', re.IGNORECASE)
 OPS = ("add", "replace", "remove")
+KNOWN_MEMBERS = frozenset({"op", "path", "value"})
+PLAIN_MEMBERS = frozenset({"schemas", "Operations"})
+# Where most operations lead, in the spelling of the schema: there is nothing to be mended in them.
+PLAIN_PATHS = frozenset(
+    {"active", "userName", "displayName", "title", "name.givenName", "name.familyName", "name.formatted"}
+)
 MANAGER = f"{EnterpriseUser.__schema__}:manager"
 CORE = (str(User.__schema__).lower(), str(Group.__schema__).lower())
 # Schemas after which some write a dot before the attribute, as the attribute mapping does.
@@ -43,16 +50,24 @@ def read_operations(payload: Any, resource_id: str) -> list[Operation]:
     :raises NoTargetException: When a removal does not say of what.
     :raises MutabilityException: When a value without a path gives another ``id``.
     """
-    sent = (
-        next((v for n, v in payload.items() if n.lower() == "operations"), None) if isinstance(payload, dict) else None
-    )
+    sent = None
+    if isinstance(payload, dict):
+        is_plain = payload.keys() <= PLAIN_MEMBERS
+        sent = payload.get("Operations") if is_plain else next(_values(payload, "operations"), None)
     if not isinstance(sent, list):
         raise InvalidSyntaxException(detail="The body of a PATCH is an object with an array of Operations.")
     operations: list[Operation] = []
     for index, operation in enumerate(sent):
         operations += _mended(_checked(operation, f"Operations[{index}]"), resource_id)
-    _check_paths([operation["path"] for operation in operations if operation.get("path")])
+    paths = [operation["path"] for operation in operations if operation.get("path")]
+    if paths:
+        _check_paths(paths)
     return operations
+
+
+def _values(members: Operation, name: str) -> Iterator[Any]:
+    """Yield what an object has under a name in lower case, however it is spelt."""
+    return (value for key, value in members.items() if key.lower() == name)
 
 
 def _check_paths(paths: list[str]) -> None:
@@ -82,32 +97,40 @@ def _checked(operation: Any, label: str) -> Operation:
     """Return an operation with the members that the protocol knows, whatever their case."""
     if not isinstance(operation, dict):
         raise InvalidSyntaxException(detail=f"{label} must be an object with op, path and value.")
-    known = {name.lower(): value for name, value in operation.items() if name.lower() in ("op", "path", "value")}
+    known = operation
+    if not operation.keys() <= KNOWN_MEMBERS:
+        known = {name.lower(): value for name, value in operation.items() if name.lower() in KNOWN_MEMBERS}
     op, path, value = known.get("op"), known.get("path") or "", known.get("value")
     if not isinstance(op, str):
         raise InvalidSyntaxException(detail=f"{label} needs an op: add, replace or remove.")
-    if op.lower() not in OPS:
+    op = op.lower()
+    if op not in OPS:
         raise InvalidValueException(detail=f"{label} has an unknown op. Use add, replace or remove.")
     if not isinstance(path, str):
         raise InvalidPathException(path="", detail=f"{label} has a path that is no text.")
-    if holds_no_character(path):
+    if path and path not in PLAIN_PATHS and holds_no_character(path):
         raise InvalidPathException(path="", detail=f"The path of {label} holds a character that cannot be compared.")
-    if op.lower() != "remove" and ("value" not in known or (op.lower() == "add" and value is None)):
-        raise InvalidValueException(detail=f"{label} needs a value to {op.lower()}.")
-    if not path.strip() and op.lower() == "remove":
+    if op != "remove" and ("value" not in known or (op == "add" and value is None)):
+        raise InvalidValueException(detail=f"{label} needs a value to {op}.")
+    path = path.strip()
+    if not path and op == "remove":
         raise NoTargetException(detail=f"{label} needs a path that says what to remove.")
-    if not path.strip() and not isinstance(value, dict):
+    if not path and not isinstance(value, dict):
         raise InvalidValueException(detail=f"{label} has no path, so its value must be an object of attributes.")
-    return {"op": op.lower(), "path": path.strip(), "value": value}
+    return {"op": op, "path": path, "value": value}
 
 
 def _mended(operation: Operation, resource_id: str) -> list[Operation]:
     op, path, value = operation["op"], operation["path"], operation["value"]
     if path:
-        return [_mended_at(op, _mended_path(path), value)]
+        is_plain = path in PLAIN_PATHS and value.__class__ in (str, bool) and op != "remove"
+        return [operation if is_plain else _mended_at(op, _mended_path(path), value)]
     kept: dict[str, Any] = {}
     alone: list[Operation] = []
     for name, item in value.items():
+        if name in PLAIN_PATHS:
+            kept[name] = item
+            continue
         _check_paths([name])
         key = _mended_path(name)
         if _is_silent(key, item, resource_id):

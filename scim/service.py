@@ -20,7 +20,7 @@ from scim2_models import (
 from scim2_server.conditions import Conditions
 from scim2_server.errors import MethodNotAllowedException, UnsupportedMediaTypeException
 from scim2_server.requests import ScimRequest
-from scim2_server.responses import ScimResponse
+from scim2_server.responses import SCIM_MEDIA_TYPE, ScimResponse
 from scim2_server.routing import RESERVED_NAMES, ROUTES, Target
 from scim2_server.service import ScimService, is_json_media_type
 from scim2_server.utils import parametrize
@@ -114,7 +114,7 @@ class DirectoryService(ScimService):
 
     def decode_body(self, body: bytes, content_type: str | None) -> Any:
         """Return the JSON value of a body, refusing what cannot be stored."""
-        if content_type and not is_json_media_type(content_type):
+        if content_type and content_type != SCIM_MEDIA_TYPE and not is_json_media_type(content_type):
             raise UnsupportedMediaTypeException(
                 detail="The body is not JSON. Send Content-Type: application/scim+json or application/json."
             )
@@ -187,16 +187,15 @@ class DirectoryService(ScimService):
         self, resource_type: ResourceType, resource_id: str, payload: Any
     ) -> PatchRequest | PlainPatch:
         """Validate the decoded body of a PATCH of one resource."""
-        model = self.get_model(resource_type)
         operations = read_operations(payload, resource_id)
         members = MemberOperations()
-        if issubclass(model, Group):
+        if resource_type.name == "Group":
             operations = members.take(operations)
         check_number(operations)
-        changes = None if issubclass(model, Group) else self.plain.changes(operations)
+        changes = self.plain.changes(operations) if resource_type.name == "User" else None
         if changes is not None:
             return PlainPatch(changes, operations)
-        return self.read_operations(model, operations, members.change())
+        return self.read_operations(self.get_model(resource_type), operations, members.change())
 
     def read_operations(
         self, model: type[Resource[Any]], operations: list[dict[str, Any]], members: MemberChange
@@ -239,5 +238,8 @@ class DirectoryService(ScimService):
 
 
 def _member(sent: dict[str, Any], name: str) -> Any:
-    """Return a member of a search request, whose names ignore case."""
-    return sent[name] if name in sent else next((v for k, v in sent.items() if k.lower() == name.lower()), None)
+    """Return a member of a payload, whose names ignore case."""
+    if name in sent:
+        return sent[name]
+    lower = name.lower()
+    return next(v for k, v in sent.items() if k.lower() == lower) if lower in map(str.lower, sent) else None
