@@ -164,6 +164,8 @@ def _with_entry(entries: list[Document], of_type: str, change: Change) -> list[D
 
     :raises NotPlain: When there are several.
     """
+    if sum(entry.get("primary") is True for entry in entries) > 1:
+        raise NotPlain
     same = [position for position, entry in enumerate(entries) if entry.get("type", "").lower() == of_type.lower()]
     if len(same) > 1:
         raise NotPlain

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scim2_models import Context, SCIMException
 from scim2_server.conditions import Conditions
@@ -142,8 +142,16 @@ def patched_by_models(document: Document, sent: list[Document]) -> Document:
         return _document(resource, USER_LEFT_OUT)
 
 
+TWO_PRIMARIES = {
+    "schemas": [CORE],
+    "userName": "nadia",
+    "addresses": [{"country": "", "primary": True}, {"country": "", "type": "work", "primary": True}],
+}
+
+
 @DETERMINISTIC
 @given(st.one_of(stored, extended), operations)
+@example(TWO_PRIMARIES, [{"op": "add", "path": 'addresses[type eq "work"].country', "value": "NL"}])
 def test_a_plain_patch_does_what_the_models_do(document: Document, sent: list[Document]) -> None:
     try:
         request = SERVICE.read_patch_payload(USER_TYPE, "user_1", {"Operations": sent})
