@@ -630,7 +630,8 @@ class DirectoryGroupMember(Base):
             ["directory_users.organization_id", "directory_users.user_id"],
             ondelete="CASCADE",
         ),
-        Index(None, "organization_id", "user_id", "joined_at"),
+        # The groups of a user, all that is asked of them: else SQLite looks through all members of an organization.
+        Index("ix_directory_group_members_of_user", "organization_id", "user_id", "joined_at", "group_id"),
         # The members of a group, the latest first.
         Index("ix_directory_group_members_latest", "organization_id", "group_id", "joined_at", "user_id"),
     )

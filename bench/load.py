@@ -19,6 +19,8 @@ from typing import Any
 from bench.measuring import VoidRun, on_processor
 
 CONNECTIONS = 8
+# Between two connections, so that not one process of the server accepts them all.
+PAUSE_SECONDS = 0.02
 # Every so many answers one is kept, and read as JSON when the clock has stopped.
 SAMPLED = 50
 WAIT_SECONDS = 60.0
@@ -133,7 +135,10 @@ class _Generator:
     def run(self, name: str, seconds: float) -> Round:
         """Send requests over new connections for so many seconds, and wait for the last answers."""
         requests, work = self.works[name]
-        connections = [Connection(self.port) for _ in range(CONNECTIONS)]
+        connections = []
+        for _ in range(CONNECTIONS):
+            connections.append(Connection(self.port))
+            time.sleep(PAUSE_SECONDS)
         with selectors.DefaultSelector() as selector:
             for connection in connections:
                 selector.register(connection.socket, selectors.EVENT_READ, connection)

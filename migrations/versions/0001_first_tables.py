@@ -651,9 +651,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("organization_id", "group_id", "user_id", name=op.f("pk_directory_group_members")),
     )
     op.create_index(
-        op.f("ix_directory_group_members_organization_id_user_id_joined_at"),
+        "ix_directory_group_members_of_user",
         "directory_group_members",
-        ["organization_id", "user_id", "joined_at"],
+        ["organization_id", "user_id", "joined_at", "group_id"],
     )
     op.create_index(
         "ix_directory_group_members_latest",

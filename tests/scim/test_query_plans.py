@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from psycopg import RawCursor
 from scim2_models import SearchRequest
 from sqlalchemy import Engine, text
 
@@ -56,8 +57,30 @@ SEED = [
 class Directory100k:
     """A directory of 100,000 people, and the plans of what is asked of it."""
 
-    def __init__(self, app: Flask, organization_id: str) -> None:
-        self.app, self.organization_id = app, organization_id
+    def __init__(self, app: Flask, organization_id: str, token: str) -> None:
+        self.app, self.organization_id, self.token = app, organization_id, token
+
+    def plans(self, path: str) -> str:
+        """Return the plans of all that a request asks of the directory's tables."""
+        asked: list[tuple[str, Any]] = []
+
+        def note(_c: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+            if "FROM directory_users" in statement or "FROM directory_group" in statement:
+                asked.append((statement, parameters))
+
+        with self.app.app_context():
+            engine: Engine = db.engine
+        with looking_on(engine, before_cursor_execute=note):
+            found = self.app.test_client().get(path, headers={"Authorization": f"Bearer {self.token}"})
+        assert found.status_code == 200 and asked
+        with self.app.app_context(), db.reading() as session:
+            driver: Any = session.connection().connection.dbapi_connection
+            explain = "EXPLAIN QUERY PLAN " if engine.dialect.name == "sqlite" else "EXPLAIN "
+            rows = []
+            for statement, given in asked:
+                cursor = RawCursor(driver) if "$1" in statement else driver.cursor()
+                rows += cursor.execute(explain + statement, given).fetchall()
+        return "\n".join(str(row[-1]) for row in rows)
 
     def plan(self, resource_type: str, expression: str | None, position: Position | None = None, **order: Any) -> str:
         """Return the plan of the query of one page by cursor."""
@@ -99,11 +122,12 @@ def crowd(
     app = create_app(Settings.from_environment({**environ, "SECRET_KEY": SECRET_KEY}))
     with app.app_context():
         with db.unit_of_work() as session:
-            organization_id = bootstrap(session, "Acme").organization_id
+            made = bootstrap(session, "Acme")
+            organization_id = made.organization_id
         with db.unit_of_work() as session:
             for statement in SEED:
                 session.execute(text(statement), {"organization": organization_id} if ":org" in statement else {})
-    yield Directory100k(app, organization_id)
+    yield Directory100k(app, organization_id, made.scim_token)
     with app.app_context():
         db.session.remove()
         db.engine.dispose()
@@ -140,6 +164,26 @@ def test_a_look_up_meets_an_index(crowd: Directory100k, resource_type: str, expr
     plan = crowd.plan(resource_type, expression)
 
     assert is_indexed(plan), plan
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "Users/user_1050000",
+        "Users?filter=userName%20eq%20%22u50000%22",
+        "Users?filter=externalId%20eq%20%22x50000%22",
+        "Users?startIndex=1&count=100",
+        "Groups/grp_1000500",
+        "Groups?filter=displayName%20eq%20%22g500%22",
+    ],
+)
+def test_who_is_read_with_groups_or_members_meets_an_index_of_both(crowd: Directory100k, path: str) -> None:
+    plans = crowd.plans(f"/scim/v2/{path}")
+
+    assert is_indexed(plans), plans
+    # Of the members those of one group or user, or of the users of a page, never those of a whole organization.
+    of_members = [step for step in plans.splitlines() if "SEARCH directory_group_members" in step]
+    assert all(re.search(r"(user|group)_id[=><]", step) for step in of_members), plans
 
 
 @pytest.mark.parametrize(
