@@ -2,6 +2,7 @@
 
 import os
 import select
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
@@ -54,7 +55,7 @@ class Kept:
 INHERITED: list[Any] = []
 
 
-class Connections:
+class Connections(ABC):
     """The connections to one database that are kept."""
 
     # Whether brief units of work may be committed together.
@@ -63,27 +64,27 @@ class Connections:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
 
+    @abstractmethod
     def reading(self) -> AbstractContextManager[Session]:
         """Return what opens a transaction that only reads, when it is entered."""
-        raise NotImplementedError
 
+    @abstractmethod
     def take(self, *, is_brief: bool) -> Kept:
         """Begin a transaction that writes, and return its connection, which is this thread's until it has ended.
 
         :param is_brief: Whether it takes so little time that others may wait for it to be committed with them.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def commit(self, kept: Kept) -> None:
         """End a transaction, and return when all of it is on disk.
 
         :raises DBAPIError: When it is not; then nothing of it is left.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def roll_back(self, kept: Kept, *, is_broken: bool) -> None:
         """End a transaction, and leave nothing of it.
 
         :param is_broken: Whether the connection may be the cause, so that it is not used again.
         """
-        raise NotImplementedError

@@ -158,7 +158,7 @@ def test_a_connection_that_the_server_closed_meanwhile_is_not_used_again(inside:
     assert names() == {"before"}
     other = create_engine(database_url, isolation_level="AUTOCOMMIT")
     others = (
-        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND pid != "
+        "SELECT count(pg_terminate_backend(pid, 30000)) FROM pg_stat_activity WHERE datname = current_database() AND pid != "
     )
     with other.connect() as connection:
         assert connection.scalar(text(f"{others} pg_backend_pid()")) > 0
