@@ -157,11 +157,10 @@ def test_a_connection_that_the_server_closed_meanwhile_is_not_used_again(inside:
     write_once(inside, "before")
     assert names() == {"before"}
     other = create_engine(database_url, isolation_level="AUTOCOMMIT")
-    others = (
-        "SELECT count(pg_terminate_backend(pid, 30000)) FROM pg_stat_activity WHERE datname = current_database() AND pid != "
-    )
+    others = "FROM pg_stat_activity WHERE datname = current_database() AND pid != pg_backend_pid()"
     with other.connect() as connection:
-        assert connection.scalar(text(f"{others} pg_backend_pid()")) > 0
+        # It returns when they are gone, and what they had said of that has come.
+        assert connection.scalar(text(f"SELECT count(pg_terminate_backend(pid, 30000)) {others}")) > 0
     other.dispose()
     assert names() == {"before"}
     write_once(inside, "after")
