@@ -6,8 +6,6 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from typing import Any, ClassVar
 
@@ -37,13 +35,13 @@ class SharedWindows:
         # Of what is not in use the machine has no memory either.
         memory = memoryview(mmap.mmap(-1, 8 * self._width * self._count))
         self._numbers, self._moments = memory.cast("q"), memory.cast("d")
-        self._file = lock_file()
+        self._alone = Alone()
 
     def take(self, key: str, cost: int = 1) -> bool:
         """Count a request, or as many as ``cost`` says, and tell whether it had a place; if not it is not counted."""
         if cost > self._amount:
             return False
-        with alone(self._file):
+        with self._alone:
             window, now = self._window_of(key), time.monotonic()
             numbers, moments, amount = self._numbers, self._moments, self._amount
             seen, ring = numbers[window + 1], window + FIELDS
@@ -57,7 +55,7 @@ class SharedWindows:
 
     def look(self, key: str) -> tuple[float, int]:
         """Return when the first that still counts was let in, as a Unix time, and how many count."""
-        with alone(self._file):
+        with self._alone:
             window, now = self._window_of(key), time.monotonic()
             seen, ring = self._numbers[window + 1], window + FIELDS
             oldest, count = now, 0
@@ -90,18 +88,26 @@ def lock_file() -> int:
     return os.memfd_create("windows") if hasattr(os, "memfd_create") else os.dup(tempfile.TemporaryFile().fileno())
 
 
-THREADS = threading.Lock()
+class Alone:
+    """Keeps all other threads, and processes, from doing the same within ``with``. Who dies meanwhile keeps nobody."""
 
+    # Of all windows, since a file is locked by a process, and not by a thread.
+    _threads = threading.Lock()
 
-@contextmanager
-def alone(file: int) -> Iterator[None]:
-    """Keep all other threads, and processes, from doing the same. Who dies meanwhile keeps nobody."""
-    with THREADS:
-        fcntl.lockf(file, fcntl.LOCK_EX)
+    def __init__(self) -> None:
+        self._file = lock_file()
+
+    def __enter__(self) -> None:
+        self._threads.acquire()
         try:
-            yield
-        finally:
-            fcntl.lockf(file, fcntl.LOCK_UN)
+            fcntl.lockf(self._file, fcntl.LOCK_EX)
+        except BaseException:
+            self._threads.release()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        fcntl.lockf(self._file, fcntl.LOCK_UN)
+        self._threads.release()
 
 
 # Before the address of a Redis: that of this machine alone.

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blueprints import windows
-from blueprints.windows import SharedWindows, alone, lock_file
+from blueprints.windows import Alone, SharedWindows
 
 
 class Clock:
@@ -112,7 +112,7 @@ def test_a_process_that_is_killed_while_it_counts_keeps_nobody_from_counting() -
     shared = SharedWindows(10, 60)
     child = os.fork()
     if not child:
-        with alone(lock_file()):
+        with Alone():
             os.kill(os.getpid(), signal.SIGKILL)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
     assert shared.take("acme")
