@@ -15,7 +15,7 @@ from limits.storage import RedisStorage
 from redis.exceptions import RedisError
 
 from blueprints.arrivals import this_request
-from blueprints.windows import MachineStorage, PlacesHere
+from blueprints.windows import LARGEST_AMOUNT, MachineStorage, PlacesHere
 
 
 class Limiter(flask_limiter.Limiter):
@@ -100,7 +100,7 @@ Places = PlacesInRedis | PlacesHere
 
 def places_of(storage: RedisStorage, limit: RateLimitItem, scope: str) -> Places:
     """Return what counts under a limit where its storage does."""
-    if isinstance(storage, MachineStorage):
+    if isinstance(storage, MachineStorage) and limit.amount <= LARGEST_AMOUNT:
         return PlacesHere(storage, limit, scope)
     return PlacesInRedis(storage, limit, scope)
 

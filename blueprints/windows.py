@@ -16,6 +16,8 @@ from limits.storage import RedisStorage
 FIELDS = 2
 MEMORY_BYTES = 4 * 1024 * 1024
 FEWEST_WINDOWS, MOST_WINDOWS = 64, 4096
+# Of a larger limit, which nobody needs for seconds, not that many windows fit into memory.
+LARGEST_AMOUNT = 65_536
 # In how many places a window is looked for, by its key.
 PLACES_OF_KEY = 8
 
