@@ -7,9 +7,11 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from limits import parse
 
 from blueprints import windows
-from blueprints.windows import Alone, SharedWindows
+from blueprints.limits import PlacesInRedis, places_of
+from blueprints.windows import Alone, MachineStorage, PlacesHere, SharedWindows
 
 
 class Clock:
@@ -116,3 +118,9 @@ def test_a_process_that_is_killed_while_it_counts_keeps_nobody_from_counting() -
             os.kill(os.getpid(), signal.SIGKILL)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
     assert shared.take("acme")
+
+
+@pytest.mark.parametrize(("limit", "kind"), [("100 per second", PlacesHere), ("1000000 per day", PlacesInRedis)])
+def test_a_limit_of_more_than_memory_holds_is_counted_in_redis(limit: str, kind: type) -> None:
+    storage = MachineStorage("machine+redis://nowhere.example")
+    assert isinstance(places_of(storage, parse(limit), "scim"), kind)
