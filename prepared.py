@@ -15,7 +15,7 @@ from json import JSONEncoder
 from typing import Any, cast
 
 import psycopg
-from sqlalchemy import JSON, Connection, Dialect
+from sqlalchemy import JSON, BindParameter, Connection, Dialect, bindparam
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, SessionTransaction
 from sqlalchemy.sql.base import Executable
@@ -140,7 +140,7 @@ class Written:
 
 
 class Prepared:
-    """A statement of SQLAlchemy Core whose values have names, without lists of a length that is not known (``IN``)."""
+    """A statement of SQLAlchemy Core whose values have names; one with a list (``IN``) is a ``PreparedList``."""
 
     def __init__(self, statement: Executable) -> None:
         self.statement: Any = statement
@@ -190,6 +190,36 @@ class Prepared:
         if written is None:
             written = self._written[key] = _write(self.statement, dialect, list(values))
         return written
+
+
+class PreparedList:
+    """A statement that asks for some of a list, prepared for a few lengths: a list is filled up with its last value.
+
+    :param statement_of: Makes the statement; it is given what to compare with ``IN``.
+    """
+
+    LENGTHS = (1, 10, 100, 500)
+
+    def __init__(self, statement_of: Callable[[list[BindParameter[Any]]], Executable]) -> None:
+        self._prepared = {
+            length: Prepared(statement_of([bindparam(f"listed_{place}") for place in range(length)]))
+            for length in self.LENGTHS
+        }
+
+    def rows(self, session: Session, values: Mapping[str, Any], listed: Sequence[Any]) -> list[Row]:
+        """Run it with these values for a list that is not empty, of 500 at most, and return all rows that it finds."""
+        prepared, filled = self._filled(listed)
+        return prepared.rows(session, {**values, **filled})
+
+    def run(self, session: Session, values: Mapping[str, Any], listed: Sequence[Any]) -> None:
+        """Run it with these values for such a list, for what it changes."""
+        prepared, filled = self._filled(listed)
+        prepared.run(session, {**values, **filled})
+
+    def _filled(self, listed: Sequence[Any]) -> tuple[Prepared, dict[str, Any]]:
+        length = next(length for length in self.LENGTHS if length >= len(listed))
+        filled = [*listed, *[listed[-1]] * (length - len(listed))]
+        return self._prepared[length], {f"listed_{place}": value for place, value in enumerate(filled)}
 
 
 def _write(statement: Any, dialect: Dialect, names: Sequence[str]) -> Written:
