@@ -11,13 +11,11 @@ from typing import Any, cast
 from scim2_models import (
     BulkOperation,
     ConflictException,
-    Context,
     Error,
     InvalidSyntaxException,
     InvalidValueException,
     PayloadTooLargeException,
     Resource,
-    ResponseParameters,
     SCIMException,
     UniquenessException,
 )
@@ -35,6 +33,7 @@ from directory.mappings import load_rules
 from errors import DomainError
 from scim.documents import StoredDocument
 from scim.handler import DirectoryHandler
+from scim.projection import Projection
 from scim.service import DirectoryService
 from scim.storage import DirectoryStorage, translated_errors
 from webhooks.events import deferred_events
@@ -119,23 +118,6 @@ class OperationService(DirectoryService):
         """Return the data of an operation."""
         assert isinstance(request, OperationRequest)
         return request.data
-
-    def publish(self, base_url: str, resource: Resource[Any]) -> Resource[Any]:
-        """Return a resource that knows its address."""
-        assert resource.meta is not None and resource.id is not None
-        location = self.resource_location(base_url, self.get_resource_type_of(resource), resource.id)
-        return resource.model_copy(update={"meta": resource.meta.model_copy(update={"location": location})})
-
-    @staticmethod
-    def resource_response(
-        resource: Resource[Any],
-        scim_ctx: Context,  # noqa: ARG004
-        response_parameters: ResponseParameters[Any] | None = None,  # noqa: ARG004
-        status: HTTPStatus = HTTPStatus.OK,
-    ) -> ScimResponse:
-        """Return the headers of the answer without its body."""
-        assert resource.meta is not None
-        return ScimResponse(status, None, {"ETag": resource.meta.version or ""})
 
 
 # -- The envelope ----------------------------------------------------------------
@@ -301,7 +283,14 @@ class OperationHandler(DirectoryHandler):
         served: ScimResponse = getattr(self, self.service.match(request).operation.value)(request)
         return served
 
-    def answer(self, status: HTTPStatus, document: StoredDocument, place: str, base_url: str) -> ScimResponse:
+    def answer(
+        self,
+        status: HTTPStatus,
+        document: StoredDocument,
+        place: str,
+        base_url: str,
+        projection: Projection | None = None,  # noqa: ARG002
+    ) -> ScimResponse:
         """Return the headers of the answer without its body."""
         return ScimResponse(status, None, {"ETag": document.etag, place: f"{base_url}/{document.path()}"})
 

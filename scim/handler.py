@@ -5,7 +5,7 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
-from scim2_models import Context, ResourceType, ResponseParameters
+from scim2_models import Context, ResourceType
 from scim2_server.conditions import Conditions
 from scim2_server.handler import ScimHandler
 from scim2_server.requests import ScimRequest
@@ -20,7 +20,7 @@ from scim.documents import StoredDocument, etag_of, render_list
 from scim.lookups import plain_list_of
 from scim.messages import PatchRequest, PlainPatch, TextResponse
 from scim.plain import Change, NotPlain, replaced_document
-from scim.projection import projection_of, shows_computed
+from scim.projection import Projection, projection_of, shows_computed
 from scim.reading import get_document
 from scim.service import PLAIN_ENDPOINTS, DirectoryService
 from scim.storage import DirectoryStorage
@@ -54,11 +54,7 @@ class DirectoryHandler(ScimHandler):
     def read_one(self, request: ScimRequest, target: Target) -> ScimResponse:
         """Answer with the resource that a request was found to ask for."""
         resource_type = self.service.resource_type_at(target.endpoint or "")
-        projection = None
-        if is_projected(request.query):
-            with self.service.provider:
-                parameters = self.service.read_response_parameters(resource_type, request.query)
-            projection = projection_of(self.service.get_model(resource_type), parameters)
+        projection = self.projection(request, resource_type)
         document = get_document(
             self.storage.session,
             self.storage.directory,
@@ -132,19 +128,26 @@ class DirectoryHandler(ScimHandler):
         document = self.storage.add(resource_type, resource)
         return self.answer(HTTPStatus.CREATED, document, "Location", request.base_url)
 
-    def answer(self, status: HTTPStatus, document: StoredDocument, place: str, base_url: str) -> ScimResponse:
+    def answer(
+        self,
+        status: HTTPStatus,
+        document: StoredDocument,
+        place: str,
+        base_url: str,
+        projection: Projection | None = None,
+    ) -> ScimResponse:
         """Return the answer that shows what was written; ``place`` is the header that says where it is."""
         headers = {"ETag": document.etag, place: f"{base_url}/{document.path()}"}
-        return TextResponse(status, document.render(base_url), headers)
+        return TextResponse(status, document.render(base_url, projection), headers)
 
     def patch(self, request: ScimRequest) -> ScimResponse:
         """Modify a resource (RFC 7644 §3.5.2)."""
         target = self.service.route(request, Operation.patch)
         resource_type, resource_id = self.service.resource_type_at(target.endpoint or ""), target.resource_id or ""
-        parameters = self.response_parameters(request, resource_type)
+        projection = self.projection(request, resource_type)
         patch = self.service.read_patch_payload(resource_type, resource_id, self.service.payload_of(request))
         self.apply_patch(resource_type, resource_id, patch, self.service.read_conditions(request))
-        return self.written_response(request, resource_type, resource_id, parameters)
+        return self.written_response(request, resource_type, resource_id, projection)
 
     def apply_patch(
         self, resource_type: ResourceType, resource_id: str, patch: PatchRequest | PlainPatch, conditions: Conditions
@@ -187,9 +190,9 @@ class DirectoryHandler(ScimHandler):
         """Replace a resource (RFC 7644 §3.5.1)."""
         target = self.service.route(request, Operation.replace)
         resource_type, resource_id = self.service.resource_type_at(target.endpoint or ""), target.resource_id or ""
-        parameters = self.response_parameters(request, resource_type)
+        projection = self.projection(request, resource_type)
         self.apply_replacement(resource_type, resource_id, request)
-        return self.written_response(request, resource_type, resource_id, parameters)
+        return self.written_response(request, resource_type, resource_id, projection)
 
     def apply_replacement(self, resource_type: ResourceType, resource_id: str, request: ScimRequest) -> None:
         """Apply a PUT to a stored resource, whose row is held meanwhile."""
@@ -226,24 +229,19 @@ class DirectoryHandler(ScimHandler):
         self.storage.delete(resource_type, resource_id, expected_version=version)
 
     def written_response(
-        self,
-        request: ScimRequest,
-        resource_type: ResourceType,
-        resource_id: str,
-        response_parameters: ResponseParameters[Any] | None,
+        self, request: ScimRequest, resource_type: ResourceType, resource_id: str, projection: Projection | None
     ) -> ScimResponse:
-        """Return the answer to a PUT or PATCH: the resource as it is now; of a large group no members."""
-        if response_parameters is not None:
-            resource = self.storage.get(resource_type, resource_id, response_parameters=response_parameters)
-            return self.service.replacement_response(request.base_url, resource, response_parameters)
-        document = self.storage.written_document(resource_type, resource_id)
-        return self.answer(HTTPStatus.OK, document, "Content-Location", request.base_url)
+        """Return the answer to a PUT or PATCH: the resource as it is now; of a large group no members, unless asked."""
+        document = self.storage.written_document(resource_type, resource_id, projection)
+        return self.answer(HTTPStatus.OK, document, "Content-Location", request.base_url, projection)
 
-    def response_parameters(self, request: ScimRequest, resource_type: ResourceType) -> ResponseParameters[Any] | None:
-        """Return what a request says of the attributes of its answer; None when it wants all (RFC 7644 §3.9)."""
+    def projection(self, request: ScimRequest, resource_type: ResourceType) -> Projection | None:
+        """Return what a request wants to see of a resource; None when it wants all (RFC 7644 §3.9)."""
         if not is_projected(request.query):
             return None
-        return self.service.read_response_parameters(resource_type, request.query)
+        with self.service.provider:
+            parameters = self.service.read_response_parameters(resource_type, request.query)
+        return projection_of(self.service.get_model(resource_type), parameters)
 
 
 def is_projected(query: Mapping[str, str]) -> bool:

@@ -137,6 +137,12 @@ def user_with_groups(rows: Sequence[Any]) -> list[StoredDocument]:
     return [StoredDocument("User", id_, text, version, created, modified, computed)]
 
 
+def with_members(session: Session, directory: Directory, document: StoredDocument) -> StoredDocument:
+    """Return a Group that was just written with all its members."""
+    members = _members(session, directory, [document.id])
+    return replace(document, computed={"members": members[document.id]}) if members else document
+
+
 def with_few_members(session: Session, directory: Directory, document: StoredDocument) -> StoredDocument:
     """Return a Group that was just written with its members; without any, if it has more than a few."""
     rows = FEW_MEMBERS.rows(session, {"organization": directory.organization_id, "id": document.id})

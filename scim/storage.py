@@ -37,8 +37,8 @@ from errors import Conflict, DomainError, InvalidInput, NotFound, VersionMismatc
 from models import DirectoryGroup, DirectoryUser
 from scim.documents import NOTHING, StoredDocument, version_of
 from scim.group_members import read_members
-from scim.projection import projection_of, shows_computed
-from scim.reading import get_document, with_few_members, with_groups
+from scim.projection import Projection, projection_of, shows_computed
+from scim.reading import get_document, with_few_members, with_groups, with_members
 from scim.searching import Search
 from scim.sorting import Position
 
@@ -209,12 +209,23 @@ class DirectoryStorage(ScimStorage):
                 state, members, held = _group_resource(resource), _members(resource), self.hold_group(resource_id)
                 change_group(self.session, self.directory, held, state, members, expected_version=version)
 
-    def written_document(self, resource_type: ResourceType, resource_id: str) -> StoredDocument:
-        """Return what was written as it is stored now, which is not read again; of a large group without members."""
-        if _name(resource_type) == "User":
-            return with_groups(self.session, self.directory, user_document(self.hold(resource_id).row))
-        document = group_document(self.hold_group(resource_id))
-        return with_few_members(self.session, self.directory, document)
+    def written_document(
+        self, resource_type: ResourceType, resource_id: str, projection: Projection | None = None
+    ) -> StoredDocument:
+        """Return what was written as it is stored now, which is not read again, for an answer that shows so much.
+
+        Of a large group it is without members, unless the answer is to show something in particular.
+        """
+        is_user = _name(resource_type) == "User"
+        document = (
+            user_document(self.hold(resource_id).row) if is_user else group_document(self.hold_group(resource_id))
+        )
+        if not shows_computed(projection):
+            return document
+        if is_user:
+            return with_groups(self.session, self.directory, document)
+        with_theirs = with_few_members if projection is None else with_members
+        return with_theirs(self.session, self.directory, document)
 
     def _written(self, resource_type: ResourceType, resource_id: str) -> Resource[Any]:
         """Return what was written as it is stored; of a large group no members."""
