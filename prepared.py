@@ -15,11 +15,13 @@ from json import JSONEncoder
 from typing import Any, cast
 
 import psycopg
-from sqlalchemy import JSON, BindParameter, Connection, Dialect, bindparam
+from sqlalchemy import JSON, BindParameter, Boolean, Connection, Dialect, bindparam
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, SessionTransaction
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.types import TypeEngine
+
+from json_text import read_compact
 
 Row = tuple[Any, ...]
 Converter = Callable[[Any], Any]
@@ -128,15 +130,15 @@ class Written:
 
     def rows_of(self, rows: list[Row]) -> list[Row]:
         """Return rows of the driver with their values as the models have them."""
-        if not self.results or not rows:
+        if not self.results:
             return rows
-        return [self._converted(row) for row in rows]
-
-    def _converted(self, row: Row) -> Row:
-        values = list(row)
-        for place, convert in self.results:
-            values[place] = convert(values[place])
-        return tuple(values)
+        converted = []
+        for row in rows:
+            values = list(row)
+            for place, convert in self.results:
+                values[place] = convert(values[place])
+            converted.append(tuple(values))
+        return converted
 
 
 class Prepared:
@@ -263,20 +265,47 @@ def _results(statement: Any, dialect: Dialect) -> list[tuple[int, Converter]]:
 def _bound_by(type_: TypeEngine[Any], dialect: Dialect) -> Converter | None:
     """Return what makes of a value of the models one of the driver; None where they are the same."""
     convert = type_.bind_processor(dialect)
-    if convert is None or not isinstance(type_, JSON) or dialect.name != "sqlite":
+    if convert is None or dialect.name != "sqlite":
         return convert
-    texts: Converter = convert
-    return lambda value: _json_text(value) if value.__class__ in (dict, list) else texts(value)
+    if isinstance(type_, Boolean):
+        return BITS.__getitem__
+    return _json_bound(convert) if isinstance(type_, JSON) else convert
 
 
 def _read_by(type_: TypeEngine[Any], dialect: Dialect) -> Converter | None:
     """Return what makes of a value of the driver one of the models; None where they are the same."""
     convert = type_.result_processor(dialect, None)
-    if convert is None or not isinstance(type_, JSON) or dialect.name != "sqlite":
-        return convert
-    values: Converter = convert
-    empty = {"{}": dict, "[]": list}  # as most are
-    return lambda text: empty[text]() if text in empty else values(text)
+    is_text = isinstance(type_, JSON) and dialect.name == "sqlite"
+    return _json_read(convert) if is_text and convert is not None else convert
+
+
+# What SQLAlchemy's own converters do for SQLite, with each value in several functions.
+BITS = {True: 1, False: 0, None: None}
+EMPTY = {"{}": dict, "[]": list}  # as most are
+EMPTY_TEXTS = {kind: text for text, kind in EMPTY.items()}
+
+
+def _json_bound(others: Converter) -> Converter:
+    """Return what writes objects and lists as text, and whatever else there is by way of ``others``."""
+
+    def bound(value: Any) -> Any:
+        kind = value.__class__
+        if kind is not dict and kind is not list:
+            return others(value)
+        return _json_text(value) if value else EMPTY_TEXTS[kind]
+
+    return bound
+
+
+def _json_read(others: Converter) -> Converter:
+    """Return what reads texts that ``_json_bound`` wrote, and whatever else there is by way of ``others``."""
+
+    def read(text: Any) -> Any:
+        if text in EMPTY:
+            return EMPTY[text]()
+        return read_compact(text) if text.__class__ is str else others(text)
+
+    return read
 
 
 def _execute(runner: Runner, sql: str, values: Any, *, many: bool) -> Any:
