@@ -60,11 +60,15 @@ class WritingSession(Session):
 
         :raises DBAPIError: When it is not; ``rollback`` has to follow.
         """
-        if self.new or self.dirty or self.deleted or self.get_transaction() is not None:
+        if not self.is_untouched():
             super().commit()
         kept = self._leave()
         if kept is not None:
             self._connections.commit(kept)
+
+    def is_untouched(self) -> bool:
+        """Tell whether nothing of the ORM took part, so that there is nothing to write, to end or to forget."""
+        return self.get_transaction() is None and not self.identity_map and not self.new
 
     def rollback(self, error: BaseException | None = None) -> None:
         """End the transaction, and leave nothing of it.
@@ -81,7 +85,8 @@ class WritingSession(Session):
 
     def _leave(self) -> Kept | None:
         """Let go of the connection, which another thread may have next, and of all that was loaded."""
-        self.close()
+        if not self.is_untouched():
+            self.close()
         kept, self._kept, self.bind = self._kept, None, self._connections.engine
         self.info.pop(RUNNER, None)
         return kept
