@@ -276,12 +276,7 @@ class PlainPlan(BulkPlan):
 
 
 class OperationHandler(DirectoryHandler):
-    """Serves an operation within the provider that the whole request has; of its answer only the headers are wanted."""
-
-    def handle(self, request: ScimRequest) -> ScimResponse:
-        """Serve an operation by the method for it."""
-        served: ScimResponse = getattr(self, self.service.match(request).operation.value)(request)
-        return served
+    """Serves an operation, of whose answer only the headers are wanted."""
 
     def answer(
         self,
@@ -314,8 +309,7 @@ class BulkRun:
         plan = kind([_operation_of(members) for members in bulk.operations], bulk.fail_on_errors)
         self.hold_what_is_named(text)
         load_rules(self.session, self.directory)
-        # Entered once: the handler of an operation does not.
-        with self.service.provider, deferred_events(self.session, self.directory.organization_id) as events:
+        with deferred_events(self.session, self.directory.organization_id) as events:
             for step in plan:
                 recorded = len(events)
                 result = self.result_of(plan, step)

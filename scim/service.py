@@ -14,6 +14,7 @@ from scim2_models import (
     PatchOp,
     Resource,
     ResourceType,
+    ResponseParameters,
     ScimProvider,
     SearchRequest,
 )
@@ -66,13 +67,14 @@ class DirectoryService(ScimService):
             self.config = self.config.model_copy(update={"bulk": bulk})
 
     def _build_message_models(self) -> list[type[BaseModel]]:
-        """Return the models of searches and PATCHes, to be held: pydantic forgets them with each full collection.
+        """Return the models of searches, PATCHes and chosen attributes, to be held: pydantic forgets them else.
 
-        Building one anew costs as much as ten look-ups.
+        It does so with each full collection. Building one anew costs as much as ten look-ups.
         """
         models = self.search_models(list(self.provider.resource_types))
         searched: list[Any] = [*models, Union[tuple(models)]]  # noqa: UP007
-        parametrized = [(SearchRequest, each) for each in searched] + [(PatchOp, model) for model in models]
+        of_one = [(message, model) for message in (PatchOp, ResponseParameters) for model in models]
+        parametrized: list[Any] = [*((SearchRequest, each) for each in searched), *of_one]
         return [parametrize(message, parameter) for message, parameter in parametrized]
 
     def match(self, request: ScimRequest) -> Target:  # type: ignore[override]  # where paths lead is known to an instance
@@ -188,23 +190,27 @@ class DirectoryService(ScimService):
     ) -> PatchRequest | PlainPatch:
         """Validate the decoded body of a PATCH of one resource."""
         operations = read_operations(payload, resource_id)
-        members = MemberOperations()
+        members = MemberChange()
         if resource_type.name == "Group":
-            operations = members.take(operations)
+            of_members = MemberOperations(self.provider)
+            operations, members = of_members.take(operations), of_members.change()
         check_number(operations)
         changes = self.plain.changes(operations) if resource_type.name == "User" else None
         if changes is not None:
             return PlainPatch(changes, operations)
-        return self.read_operations(self.get_model(resource_type), operations, members.change())
+        return self.read_operations(self.get_model(resource_type), operations, members)
 
     def read_operations(
         self, model: type[Resource[Any]], operations: list[dict[str, Any]], members: MemberChange
     ) -> PatchRequest:
         """Validate the mended operations of a PATCH by the models."""
-        declared, undeclared = split_operations(model, operations)
+        if not operations:
+            return PatchRequest(None, [], members)
         message: Any = PatchOp.__class_getitem__(model)
-        sent = {"schemas": [str(PatchOp.__schema__)], "Operations": declared}
-        patch = self.validate(message, sent, Context.RESOURCE_PATCH_REQUEST) if declared else None
+        with self.provider:
+            declared, undeclared = split_operations(model, operations)
+            sent = {"schemas": [str(PatchOp.__schema__)], "Operations": declared}
+            patch = self.validate(message, sent, Context.RESOURCE_PATCH_REQUEST) if declared else None
         return PatchRequest(patch, undeclared, members)
 
     def apply_whole_patch(
