@@ -142,9 +142,12 @@ class Written:
 
 
 class Prepared:
-    """A statement of SQLAlchemy Core whose values have names; one with a list (``IN``) is a ``PreparedList``."""
+    """A statement of SQLAlchemy Core whose values have names; one with a list (``IN``) is a ``PreparedList``.
 
-    def __init__(self, statement: Executable) -> None:
+    :param statement: Where kinds of databases need their own, those by the names of their dialects.
+    """
+
+    def __init__(self, statement: Executable | Mapping[str, Executable]) -> None:
         self.statement: Any = statement
         self._written: dict[tuple[str, tuple[str, ...]], Written] = {}
 
@@ -190,7 +193,8 @@ class Prepared:
         key = (dialect.name, tuple(values))
         written = self._written.get(key)
         if written is None:
-            written = self._written[key] = _write(self.statement, dialect, list(values))
+            statement = self.statement[dialect.name] if isinstance(self.statement, Mapping) else self.statement
+            written = self._written[key] = _write(statement, dialect, list(values))
         return written
 
 

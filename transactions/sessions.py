@@ -62,6 +62,7 @@ class WritingSession(Session):
         """
         if not self.is_untouched():
             super().commit()
+            self.close()
         kept = self._leave()
         if kept is not None:
             self._connections.commit(kept)
@@ -77,6 +78,7 @@ class WritingSession(Session):
         """
         is_broken = isinstance(error, SQLAlchemyError) and not isinstance(error, IntegrityError)
         try:
+            self.close()
             kept = self._leave()
         except SQLAlchemyError:
             kept, self._kept, is_broken = self._kept, None, True
@@ -84,9 +86,7 @@ class WritingSession(Session):
             self._connections.roll_back(kept, is_broken=is_broken)
 
     def _leave(self) -> Kept | None:
-        """Let go of the connection, which another thread may have next, and of all that was loaded."""
-        if not self.is_untouched():
-            self.close()
+        """Let go of the connection, which another thread may have next."""
         kept, self._kept, self.bind = self._kept, None, self._connections.engine
         self.info.pop(RUNNER, None)
         return kept
