@@ -22,11 +22,12 @@ from scim2_models import (
 from scim2_server.bulk import BulkPlan, BulkStep
 from scim2_server.requests import ScimRequest
 from scim2_server.responses import SCIM_MEDIA_TYPE, ScimResponse
+from scim2_server.routing import Target
 from scim2_server.service import BULK_OPERATIONS
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
-from database import savepoint
+from database import Savepoint
 from directory.directories import Directory
 from directory.holding import hold
 from directory.mappings import load_rules
@@ -333,11 +334,13 @@ class BulkRun:
             result.location = self.base_url + path
         try:
             _check(operation)
-            self.check_target(operation)
+            target = self.target_of(operation)
             operation = plan.resolve(step)
             if operation.method != "POST":
                 result.location, result.path = f"{self.base_url}{operation.path}", operation.path or ""
-            response = self.perform(operation, result)
+            if operation.path != path:  # it names what was created now
+                target = self.target_of(operation)
+            response = self.perform(operation, target, result)
         except SCIMException as refusal:
             result.error = refusal.to_error()
             result.status = refusal.status
@@ -347,16 +350,17 @@ class BulkRun:
             result.location = response.headers.get("Location", result.location)
         return result
 
-    def check_target(self, operation: BulkOperation[Resource[Any]]) -> None:
-        """Refuse an operation on what is neither a resource nor the place of new ones (RFC 7644 §3.7).
+    def target_of(self, operation: BulkOperation[Resource[Any]]) -> Target:
+        """Return what an operation acts on: a resource, or the place of new ones (RFC 7644 §3.7).
 
-        :raises SCIMException: As a request of its own would be refused, were it one.
+        :raises SCIMException: When it is neither, as a request of its own would be refused.
         """
         target = self.service.match(ScimRequest(str(operation.method), self.base_url, operation.path or ""))
         if target.operation not in BULK_OPERATIONS.values():
             raise InvalidValueException(detail="An operation of a Bulk request is on a resource, or creates one.")
+        return target
 
-    def perform(self, operation: BulkOperation[Resource[Any]], result: OperationResult) -> ScimResponse:
+    def perform(self, operation: BulkOperation[Resource[Any]], target: Target, result: OperationResult) -> ScimResponse:
         """Serve an operation in a savepoint, so that one that fails changes nothing.
 
         :raises SCIMException: When it is refused, or fails.
@@ -368,8 +372,8 @@ class BulkRun:
             result.warnings.clear()
             result.effects.clear()
             try:
-                with translated_errors(), savepoint(self.session):
-                    return handler.handle(request)
+                with translated_errors(), Savepoint(self.session):
+                    return handler.serve(request, target)
             except IntegrityError:
                 continue  # somebody else was faster with the same; now it is there to be found
             except (SCIMException, OperationalError):
@@ -381,7 +385,8 @@ class BulkRun:
                 raise UnexpectedFailure from error
             finally:
                 # The next operation reads what it needs anew, as a request of its own would.
-                self.session.expunge_all()
+                if self.session.identity_map or self.session.new:
+                    self.session.expunge_all()
         raise UniquenessException(detail="Another request changed the same at the same moment. Try again.")
 
     def request_of(self, operation: BulkOperation[Resource[Any]]) -> ScimRequest:

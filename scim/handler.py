@@ -37,11 +37,14 @@ class DirectoryHandler(ScimHandler):
         self.service, self.storage = service, storage
 
     def handle(self, request: ScimRequest) -> ScimResponse:
+        """Serve a request (RFC 7644 §3.2)."""
+        return self.serve(request, self.service.match(request))
+
+    def serve(self, request: ScimRequest, target: Target) -> ScimResponse:
         """Serve a request by our method for its operation, else by the library's, which matches the request again.
 
         Each of them enters the provider where it needs models.
         """
-        target = self.service.match(request)
         own = SERVED.get(target.operation)
         served = getattr(self, own)(request, target) if own else getattr(self, target.operation.value)(request)
         return cast("ScimResponse", served)
