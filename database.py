@@ -75,6 +75,12 @@ class UnitOfWork:
         return session
 
     def __exit__(self, kind: object, error: BaseException | None, _trace: object) -> None:
+        try:
+            self._end(error)
+        finally:
+            self._session.info.clear()  # what stands there holds the session itself: only a collection would free it
+
+    def _end(self, error: BaseException | None) -> None:
         session = self._session
         if error is None:
             try:
