@@ -8,6 +8,7 @@ It belongs to the session's transaction like any other statement, is seen by lis
 ``before_cursor_execute`` and ``after_cursor_execute``, and fails with SQLAlchemy's errors.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
@@ -223,7 +224,7 @@ class PreparedList:
         prepared.run(session, {**values, **filled})
 
     def _filled(self, listed: Sequence[Any]) -> tuple[Prepared, dict[str, Any]]:
-        length = next(length for length in self.LENGTHS if length >= len(listed))
+        length = self.LENGTHS[bisect_left(self.LENGTHS, len(listed))]
         filled = [*listed, *[listed[-1]] * (length - len(listed))]
         return self._prepared[length], {f"listed_{place}": value for place, value in enumerate(filled)}
 

@@ -119,9 +119,11 @@ def change_members(
         before = _present(session, directory, group_id, sorted({*change.added, *change.removed}))
         left = sorted(before.intersection(change.removed))
     new = {user_id: display for user_id, display in change.added.items() if user_id not in before}
-    joined = _known_members(session, directory, new)
-    _remove_members(session, directory, group_id, left)
-    _add_members(session, directory, group_id, joined)
+    joined = _known_members(session, directory, new) if new else new
+    if left:
+        _remove_members(session, directory, group_id, left)
+    if joined:
+        _add_members(session, directory, group_id, joined)
     if change.warns and change.replaces and left:
         directory.warn(f"The new list of members took {len(left)} people out of the group: {_some(left)}.")
     return list(joined), left

@@ -236,8 +236,7 @@ class DirectoryHandler(ScimHandler):
         """Return what a request wants to see of a resource; None when it wants all (RFC 7644 §3.9)."""
         if not is_projected(request.query):
             return None
-        with self.service.provider:
-            parameters = self.service.read_response_parameters(resource_type, request.query)
+        parameters = self.service.read_response_parameters(resource_type, request.query)
         return projection_of(self.service.get_model(resource_type), parameters)
 
 
