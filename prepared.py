@@ -208,10 +208,8 @@ class PreparedList:
     LENGTHS = (1, 10, 100, 500)
 
     def __init__(self, statement_of: Callable[[list[BindParameter[Any]]], Executable]) -> None:
-        self._prepared = {
-            length: Prepared(statement_of([bindparam(f"listed_{place}") for place in range(length)]))
-            for length in self.LENGTHS
-        }
+        self.statement_of = statement_of
+        self._prepared: dict[int, Prepared] = {}
 
     def rows(self, session: Session, values: Mapping[str, Any], listed: Sequence[Any]) -> list[Row]:
         """Run it with these values for a list that is not empty, of 500 at most, and return all rows that it finds."""
@@ -225,8 +223,12 @@ class PreparedList:
 
     def _filled(self, listed: Sequence[Any]) -> tuple[Prepared, dict[str, Any]]:
         length = self.LENGTHS[bisect_left(self.LENGTHS, len(listed))]
+        prepared = self._prepared.get(length)
+        if prepared is None:  # the long ones are large, and seldom needed
+            places: list[BindParameter[Any]] = [bindparam(f"listed_{place}") for place in range(length)]
+            prepared = self._prepared[length] = Prepared(self.statement_of(places))
         filled = [*listed, *[listed[-1]] * (length - len(listed))]
-        return self._prepared[length], {f"listed_{place}": value for place, value in enumerate(filled)}
+        return prepared, {f"listed_{place}": value for place, value in enumerate(filled)}
 
 
 def _write(statement: Any, dialect: Dialect, names: Sequence[str]) -> Written:
