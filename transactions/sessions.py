@@ -60,11 +60,16 @@ class WritingSession(Session):
 
         :raises DBAPIError: When it is not; ``rollback`` has to follow.
         """
-        if self.new or self.dirty or self.deleted or self.get_transaction() is not None:
+        if not self.is_untouched():
             super().commit()
+            self.close()
         kept = self._leave()
         if kept is not None:
             self._connections.commit(kept)
+
+    def is_untouched(self) -> bool:
+        """Tell whether nothing of the ORM took part, so that there is nothing to write, to end or to forget."""
+        return self.get_transaction() is None and not self.identity_map and not self.new
 
     def rollback(self, error: BaseException | None = None) -> None:
         """End the transaction, and leave nothing of it.
@@ -73,6 +78,7 @@ class WritingSession(Session):
         """
         is_broken = isinstance(error, SQLAlchemyError) and not isinstance(error, IntegrityError)
         try:
+            self.close()
             kept = self._leave()
         except SQLAlchemyError:
             kept, self._kept, is_broken = self._kept, None, True
@@ -80,8 +86,7 @@ class WritingSession(Session):
             self._connections.roll_back(kept, is_broken=is_broken)
 
     def _leave(self) -> Kept | None:
-        """Let go of the connection, which another thread may have next, and of all that was loaded."""
-        self.close()
+        """Let go of the connection, which another thread may have next."""
         kept, self._kept, self.bind = self._kept, None, self._connections.engine
         self.info.pop(RUNNER, None)
         return kept
