@@ -107,11 +107,12 @@ def savepoint(session: Session) -> Iterator[None]:
     SAVEPOINT.run(session, {})
     try:
         yield
+        RELEASED.rows(session, {})  # and with it all that waited: what is refused of that, is refused here
     except BaseException:
+        Runner.of(session).forget()
         UNDONE.run(session, {})
         RELEASED.run(session, {})
         raise
-    RELEASED.run(session, {})
 
 
 db = Database()

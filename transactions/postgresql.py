@@ -46,7 +46,7 @@ class PostgresqlConnections(Connections):
         kept = self.take_idle()
         try:
             kept.renew()
-            kept.runner.run_text("BEGIN")
+            kept.runner.begin()
         except BaseException:
             self.give_back(kept, is_broken=True)
             raise
@@ -101,6 +101,7 @@ class PostgresqlConnections(Connections):
     def _new(self) -> Kept:
         kept = Kept(self.engine, ServerCursor)
         kept.driver.autocommit = True
+        _keep_order(kept)
         return kept
 
     def give_back(self, kept: Kept, *, is_broken: bool) -> None:
@@ -114,6 +115,15 @@ class PostgresqlConnections(Connections):
     def _close_idle(self, _engine: Engine) -> None:
         while self._idle:
             self._idle.pop().close()
+
+
+def _keep_order(kept: Kept) -> None:
+    """Let what SQLAlchemy runs on a connection be preceded by what waits there, or by what is rolled back forgotten."""
+    runner, cursor, connection = kept.runner, kept.runner.cursor, kept.connection
+    # The listeners of the runner were collected before: it sees to that by itself.
+    event.listen(connection, "before_cursor_execute", lambda *_: runner.send_waiting())
+    event.listen(connection, "rollback_savepoint", lambda *_: cursor.forget())
+    event.listen(connection, "rollback", lambda _: cursor.end())
 
 
 class PostgresqlReading:
