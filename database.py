@@ -2,19 +2,19 @@
 
 import logging
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from flask import current_app
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import Connection, Engine, Index, Pool, UniqueConstraint, event, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, Engine, Index, Pool, UniqueConstraint, event
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
 from errors import Conflict
 from models import Base
-from prepared import KEPT, Prepared, Runner
+from prepared import KEPT, Runner
 from transactions.kept import Connections
 from transactions.sessions import WritingSession, connections_of
 from transactions.sqlite import BUSY_MILLISECONDS, take_turn
@@ -28,11 +28,7 @@ AfterCommit = Callable[[Session], None]
 CONNECTIONS = "database_connections"
 # Where a connection of the pool keeps its turn to write.
 TURN = "authn_scim_turn"
-
-
-SAVEPOINT, UNDONE, RELEASED = (
-    Prepared(text(f"{words} of_block")) for words in ("SAVEPOINT", "ROLLBACK TO SAVEPOINT", "RELEASE SAVEPOINT")
-)
+RELEASE = "RELEASE SAVEPOINT of_block"
 
 
 class Database(SQLAlchemy):
@@ -80,6 +76,12 @@ class UnitOfWork:
         return session
 
     def __exit__(self, kind: object, error: BaseException | None, _trace: object) -> None:
+        try:
+            self._end(error)
+        finally:
+            self._session.info.clear()  # what stands there holds the session itself: only a collection would free it
+
+    def _end(self, error: BaseException | None) -> None:
         session = self._session
         if error is None:
             try:
@@ -97,22 +99,34 @@ class UnitOfWork:
             raise conflict_of(error) from error
 
 
-@contextmanager
-def savepoint(session: Session) -> Iterator[None]:
-    """Take back what the block wrote if it fails, and let the transaction go on.
+class Savepoint:
+    """Takes back what its block wrote if it fails, and lets the transaction go on.
 
     The block writes by statements alone: of a flush that fails the session would break the whole transaction off. And
     the unit of work is not brief: the session of such a one has a savepoint of its own, which would end with this.
     """
-    SAVEPOINT.run(session, {})
-    try:
-        yield
-        RELEASED.rows(session, {})  # and with it all that waited: what is refused of that, is refused here
-    except BaseException:
-        Runner.of(session).forget()
-        UNDONE.run(session, {})
-        RELEASED.run(session, {})
-        raise
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def __enter__(self) -> None:
+        Runner.of(self._session).run_text_later("SAVEPOINT of_block")
+
+    def __exit__(self, kind: object, _error: object, _trace: object) -> None:
+        runner = Runner.of(self._session)
+        if kind is not None:
+            self._undo(runner)
+            return
+        try:
+            runner.run_text(RELEASE)  # and with it all that waited: what is refused of that, is refused here
+        except DBAPIError:
+            self._undo(runner)
+            raise
+
+    def _undo(self, runner: Runner) -> None:
+        runner.forget()
+        runner.run_text_later("ROLLBACK TO SAVEPOINT of_block")
+        runner.run_text_later(RELEASE)
 
 
 db = Database()

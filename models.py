@@ -27,7 +27,6 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from clock import now_ms
-from folding import fold
 
 # A folded document: compared in the database, never read back.
 FoldedDocument = JSON().with_variant(JSONB(), "postgresql")
@@ -610,11 +609,6 @@ class DirectoryGroup(Base):
     last_modified_at: Mapped[int] = mapped_column(default=now_ms)
 
 
-def _folded_display(context: Any) -> str | None:
-    display = context.get_current_parameters().get("display")
-    return None if display is None else fold(display)
-
-
 class DirectoryGroupMember(Base):
     """A directory user in a directory group; ``joined_at`` orders the groups of a user."""
 
@@ -641,7 +635,7 @@ class DirectoryGroupMember(Base):
     user_id: Mapped[str] = mapped_column(primary_key=True)
     # What the IdP wrote beside the member; the member's own name is shown where it wrote nothing.
     display: Mapped[str | None]
-    display_key: Mapped[str | None] = mapped_column(Key, default=_folded_display)
+    display_key: Mapped[str | None] = mapped_column(Key)
     joined_at: Mapped[int] = mapped_column(default=now_ms)
 
 

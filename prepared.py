@@ -8,6 +8,7 @@ It belongs to the session's transaction like any other statement, is seen by lis
 ``before_cursor_execute`` and ``after_cursor_execute``, and fails with SQLAlchemy's errors.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
@@ -15,11 +16,13 @@ from json import JSONEncoder
 from typing import Any, cast
 
 import psycopg
-from sqlalchemy import JSON, Connection, Dialect
+from sqlalchemy import JSON, BindParameter, Boolean, Connection, Dialect, bindparam
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, SessionTransaction
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.types import TypeEngine
+
+from json_text import read_compact
 
 Row = tuple[Any, ...]
 Converter = Callable[[Any], Any]
@@ -95,15 +98,21 @@ class Runner:
         """Run a statement without values, as it stands."""
         _execute(self, self.cursor.execute, sql, (), many=False)
 
+    def run_text_later(self, sql: str) -> None:
+        """Run a statement without values of whose result nobody asks: it may wait for one of which somebody does."""
+        _execute(self, self.execute_later, sql, (), many=False)
+
     def begin(self) -> None:
         """Begin a transaction on a connection where statements wait."""
         _execute(self, self.cursor.begin, "BEGIN", (), many=False)
 
     def send_waiting(self) -> None:
-        """Run what waits, on a connection where statements do.
+        """Run what waits.
 
         :raises DBAPIError: What the database refuses, such as ``IntegrityError``.
         """
+        if self.ending is not self.cursor:
+            return
         try:
             self.cursor.send_waiting()
         except self.dialect.loaded_dbapi.Error as error:
@@ -156,21 +165,24 @@ class Written:
 
     def rows_of(self, rows: list[Row]) -> list[Row]:
         """Return rows of the driver with their values as the models have them."""
-        if not self.results or not rows:
+        if not self.results:
             return rows
-        return [self._converted(row) for row in rows]
-
-    def _converted(self, row: Row) -> Row:
-        values = list(row)
-        for place, convert in self.results:
-            values[place] = convert(values[place])
-        return tuple(values)
+        converted = []
+        for row in rows:
+            values = list(row)
+            for place, convert in self.results:
+                values[place] = convert(values[place])
+            converted.append(tuple(values))
+        return converted
 
 
 class Prepared:
-    """A statement of SQLAlchemy Core whose values have names, without lists of a length that is not known (``IN``)."""
+    """A statement of SQLAlchemy Core whose values have names; one with a list (``IN``) is a ``PreparedList``.
 
-    def __init__(self, statement: Executable) -> None:
+    :param statement: Where kinds of databases need their own, those by the names of their dialects.
+    """
+
+    def __init__(self, statement: Executable | Mapping[str, Executable]) -> None:
         self.statement: Any = statement
         self._written: dict[tuple[str, tuple[str, ...]], Written] = {}
 
@@ -219,8 +231,39 @@ class Prepared:
         key = (dialect.name, tuple(values))
         written = self._written.get(key)
         if written is None:
-            written = self._written[key] = _write(self.statement, dialect, list(values))
+            statement = self.statement[dialect.name] if isinstance(self.statement, Mapping) else self.statement
+            written = self._written[key] = _write(statement, dialect, list(values))
         return written
+
+
+class PreparedList:
+    """A statement that asks for some of a list, prepared for a few lengths: a list is filled up with its last value.
+
+    :param statement_of: Makes the statement; it is given what to compare with ``IN``.
+    """
+
+    LENGTHS = (1, 10, 100, 500)
+
+    def __init__(self, statement_of: Callable[[list[BindParameter[Any]]], Executable]) -> None:
+        self._prepared = {
+            length: Prepared(statement_of([bindparam(f"listed_{place}") for place in range(length)]))
+            for length in self.LENGTHS
+        }
+
+    def rows(self, session: Session, values: Mapping[str, Any], listed: Sequence[Any]) -> list[Row]:
+        """Run it with these values for a list that is not empty, of 500 at most, and return all rows that it finds."""
+        prepared, filled = self._filled(listed)
+        return prepared.rows(session, {**values, **filled})
+
+    def run(self, session: Session, values: Mapping[str, Any], listed: Sequence[Any]) -> None:
+        """Run it with these values for such a list, for what it changes."""
+        prepared, filled = self._filled(listed)
+        prepared.run(session, {**values, **filled})
+
+    def _filled(self, listed: Sequence[Any]) -> tuple[Prepared, dict[str, Any]]:
+        length = self.LENGTHS[bisect_left(self.LENGTHS, len(listed))]
+        filled = [*listed, *[listed[-1]] * (length - len(listed))]
+        return self._prepared[length], {f"listed_{place}": value for place, value in enumerate(filled)}
 
 
 def _write(statement: Any, dialect: Dialect, names: Sequence[str]) -> Written:
@@ -264,20 +307,47 @@ def _results(statement: Any, dialect: Dialect) -> list[tuple[int, Converter]]:
 def _bound_by(type_: TypeEngine[Any], dialect: Dialect) -> Converter | None:
     """Return what makes of a value of the models one of the driver; None where they are the same."""
     convert = type_.bind_processor(dialect)
-    if convert is None or not isinstance(type_, JSON) or dialect.name != "sqlite":
+    if convert is None or dialect.name != "sqlite":
         return convert
-    texts: Converter = convert
-    return lambda value: _json_text(value) if value.__class__ in (dict, list) else texts(value)
+    if isinstance(type_, Boolean):
+        return BITS.__getitem__
+    return _json_bound(convert) if isinstance(type_, JSON) else convert
 
 
 def _read_by(type_: TypeEngine[Any], dialect: Dialect) -> Converter | None:
     """Return what makes of a value of the driver one of the models; None where they are the same."""
     convert = type_.result_processor(dialect, None)
-    if convert is None or not isinstance(type_, JSON) or dialect.name != "sqlite":
-        return convert
-    values: Converter = convert
-    empty = {"{}": dict, "[]": list}  # as most are
-    return lambda text: empty[text]() if text in empty else values(text)
+    is_text = isinstance(type_, JSON) and dialect.name == "sqlite"
+    return _json_read(convert) if is_text and convert is not None else convert
+
+
+# What SQLAlchemy's own converters do for SQLite, with each value in several functions.
+BITS = {True: 1, False: 0, None: None}
+EMPTY = {"{}": dict, "[]": list}  # as most are
+EMPTY_TEXTS = {kind: text for text, kind in EMPTY.items()}
+
+
+def _json_bound(others: Converter) -> Converter:
+    """Return what writes objects and lists as text, and whatever else there is by way of ``others``."""
+
+    def bound(value: Any) -> Any:
+        kind = value.__class__
+        if kind is not dict and kind is not list:
+            return others(value)
+        return _json_text(value) if value else EMPTY_TEXTS[kind]
+
+    return bound
+
+
+def _json_read(others: Converter) -> Converter:
+    """Return what reads texts that ``_json_bound`` wrote, and whatever else there is by way of ``others``."""
+
+    def read(text: Any) -> Any:
+        if text in EMPTY:
+            return EMPTY[text]()
+        return read_compact(text) if text.__class__ is str else others(text)
+
+    return read
 
 
 def _execute(runner: Runner, run: Callable[..., Any], sql: str, values: Any, *, many: bool) -> None:

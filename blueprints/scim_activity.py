@@ -35,10 +35,11 @@ RESOURCE = re.compile(r"/scim/v2/(Users|Groups)/[^/]+/?")
 REPEATED_MS = {"tested": 2_000, "rate_limited": 10_000, 401: 5_000}
 
 
-def this_call() -> Call:
+def this_call(*, keep_bodies: bool) -> Call:
     """Return this request as the log keeps it."""
     arrival = this_request()
-    query = kept_query(arrival.query_string.decode("latin-1")) if keeps_bodies() else ""
+    sent = arrival.query_string
+    query = kept_query(sent.decode("latin-1")) if sent and keep_bodies else ""
     return Call(arrival.trace_id, arrival.method, arrival.path + query, arrival.scim_body, user_agent())
 
 
@@ -59,8 +60,8 @@ def milliseconds() -> int:
 
 def log_write(session: Session, directory: Directory, status: int, text: str | None, detail: str | None = None) -> None:
     """Write a request that succeeded into the log, in its own transaction."""
-    outcome = Outcome(status, text.encode() if text else None, detail, duration_ms=milliseconds())
-    record_activity(session, directory, this_call(), outcome, keep_bodies=keeps_bodies())
+    outcome, keep = Outcome(status, text.encode() if text else None, detail, duration_ms=milliseconds()), keeps_bodies()
+    record_activity(session, directory, this_call(keep_bodies=keep), outcome, keep_bodies=keep)
 
 
 def log_operations(session: Session, directory: Directory, results: Sequence[OperationResult]) -> None:
@@ -152,9 +153,9 @@ def _note_stranger(response: Response, error: dict[str, Any]) -> None:
 
 def _write_refusal(organization_id: str, token_id: str, reason: str, response: Response, error: dict[str, Any]) -> None:
     outcome = Outcome(response.status_code, response.get_data(), error.get("detail"), reason, milliseconds())
-    directory = Directory(organization_id, token_id, label=_sent_label())
+    directory, keep = Directory(organization_id, token_id, label=_sent_label()), keeps_bodies()
     with db.unit_of_work() as session:
-        record_activity(session, directory, this_call(), outcome, keep_bodies=keeps_bodies())
+        record_activity(session, directory, this_call(keep_bodies=keep), outcome, keep_bodies=keep)
 
 
 def _sent_label() -> str | None:

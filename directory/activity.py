@@ -113,7 +113,7 @@ def record_activity(
     session: Session, directory: Directory, call: Call, outcome: Outcome, *, keep_bodies: bool = True
 ) -> None:
     """Write one request of an IdP into the log of its directory."""
-    record_entries(session, [activity_entry(directory, call, outcome, keep_bodies=keep_bodies)])
+    INSERT.run(session, activity_entry(directory, call, outcome, keep_bodies=keep_bodies))
 
 
 def record_entries(session: Session, entries: Sequence[dict[str, Any]]) -> None:
@@ -151,7 +151,11 @@ def activity_entry(directory: Directory, call: Call, outcome: Outcome, *, keep_b
 
 def _storable(text: str | None, length: int) -> str | None:
     """Return the beginning of a text without what a database cannot hold, which a refusal may repeat."""
-    return text[:length].replace("\0", "").encode("utf-8", "replace").decode() if text else None
+    if not text:
+        return None
+    if text.isascii() and "\0" not in text:
+        return text[:length]
+    return text[:length].replace("\0", "").encode("utf-8", "replace").decode()
 
 
 def action_of(call: Call, outcome: Outcome, effects: Sequence[dict[str, Any]]) -> str:

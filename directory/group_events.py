@@ -26,24 +26,26 @@ def group_object(group: DirectoryGroup) -> dict[str, Any]:
 
 
 def group_event(
-    session: Session,
-    directory: Directory,
+    connection_id: str | None,
     event_type: str,
     group: DirectoryGroup,
     *,
     joined: Sequence[str] = (),
     left: Sequence[str] = (),
 ) -> NewEvent:
-    """Return an event about a group, yet to be recorded."""
+    """Return an event about a group, whose directory is of a known enterprise connection, yet to be recorded."""
     return event_type, {
         "group": group_object(group),
         "members": {"added": list(joined), "removed": list(left)},
-        "enterprise_connection_id": find_connection_id(session, directory),
-        "organization_id": directory.organization_id,
+        "enterprise_connection_id": connection_id,
+        "organization_id": group.organization_id,
     }
 
 
 def record_departures(session: Session, directory: Directory, user_id: str, groups: Sequence[DirectoryGroup]) -> None:
     """Record that somebody who was deleted left these groups."""
-    events = [group_event(session, directory, "scimGroup.updated", group, left=[user_id]) for group in groups]
+    if not groups:
+        return
+    connection_id = find_connection_id(session, directory)
+    events = [group_event(connection_id, "scimGroup.updated", group, left=[user_id]) for group in groups]
     record_events(session, directory.organization_id, events)

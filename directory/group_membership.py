@@ -10,8 +10,9 @@ from sqlalchemy.orm import Session
 from clock import now_ms
 from directory.directories import Directory
 from directory.rows import LOADED, loaded_row, write_row
+from folding import fold
 from models import DirectoryGroup, DirectoryGroupMember, DirectoryUser
-from prepared import Prepared
+from prepared import Prepared, PreparedList
 
 # The ids of people, each with the name that the IdP wrote beside it.
 Members = Mapping[str, str | None]
@@ -30,9 +31,32 @@ HELD_GROUPS = Prepared(
     .with_for_update(key_share=True)
 )
 LEFT_GROUPS = Prepared(delete(DirectoryGroupMember).where(*MEMBERSHIPS))
+OF_GROUP = (
+    DirectoryGroupMember.organization_id == bindparam("organization"),
+    DirectoryGroupMember.group_id == bindparam("group"),
+)
+PRESENT = PreparedList(
+    lambda ids: select(DirectoryGroupMember.user_id).where(*OF_GROUP, DirectoryGroupMember.user_id.in_(ids))
+)
+KNOWN_USERS = PreparedList(
+    lambda ids: (
+        select(DirectoryUser.user_id)
+        .where(
+            DirectoryUser.organization_id == bindparam("organization"),
+            DirectoryUser.user_id.in_(ids),
+            DirectoryUser.deleted_at.is_(None),
+        )
+        .order_by(DirectoryUser.user_id)
+        .with_for_update(read=True)
+    )
+)
+ADDED_MEMBERS = Prepared(insert(DirectoryGroupMember))
+REMOVED_MEMBERS = PreparedList(
+    lambda ids: delete(DirectoryGroupMember).where(*OF_GROUP, DirectoryGroupMember.user_id.in_(ids))
+)
 
 # Rows read or written by one statement; below the limit of parameters of every database.
-BATCH = 500
+BATCH = max(PreparedList.LENGTHS)
 
 
 @dataclass(frozen=True)
@@ -95,9 +119,11 @@ def change_members(
         before = _present(session, directory, group_id, sorted({*change.added, *change.removed}))
         left = sorted(before.intersection(change.removed))
     new = {user_id: display for user_id, display in change.added.items() if user_id not in before}
-    joined = _known_members(session, directory, new)
-    _remove_members(session, directory, group_id, left)
-    _add_members(session, directory, group_id, joined)
+    joined = _known_members(session, directory, new) if new else new
+    if left:
+        _remove_members(session, directory, group_id, left)
+    if joined:
+        _add_members(session, directory, group_id, joined)
     if change.warns and change.replaces and left:
         directory.warn(f"The new list of members took {len(left)} people out of the group: {_some(left)}.")
     return list(joined), left
@@ -119,15 +145,8 @@ def each_member(session: Session, directory: Directory, group_id: str) -> Iterat
 
 def _present(session: Session, directory: Directory, group_id: str, user_ids: Sequence[str]) -> set[str]:
     """Return those of some people who are in a group."""
-    present: set[str] = set()
-    for batch in batches(user_ids):
-        query = select(DirectoryGroupMember.user_id).where(
-            DirectoryGroupMember.organization_id == directory.organization_id,
-            DirectoryGroupMember.group_id == group_id,
-            DirectoryGroupMember.user_id.in_(batch),
-        )
-        present.update(session.scalars(query))
-    return present
+    this = {"organization": directory.organization_id, "group": group_id}
+    return {user_id for batch in batches(user_ids) for (user_id,) in PRESENT.rows(session, this, batch)}
 
 
 def _known_members(session: Session, directory: Directory, members: Members) -> Members:
@@ -136,19 +155,8 @@ def _known_members(session: Session, directory: Directory, members: Members) -> 
     Whoever is not in it is left out with a warning: an IdP may name somebody whom it
     deleted a moment ago, and one stale name must not keep the others out.
     """
-    known: set[str] = set()
-    for batch in batches(sorted(members)):
-        query = (
-            select(DirectoryUser.user_id)
-            .where(
-                DirectoryUser.organization_id == directory.organization_id,
-                DirectoryUser.user_id.in_(batch),
-                DirectoryUser.deleted_at.is_(None),
-            )
-            .order_by(DirectoryUser.user_id)
-            .with_for_update(read=True)
-        )
-        known.update(session.scalars(query))
+    this = {"organization": directory.organization_id}
+    known = {user_id for batch in batches(sorted(members)) for (user_id,) in KNOWN_USERS.rows(session, this, batch)}
     unknown = sorted(set(members) - known)
     if unknown:
         directory.warn(
@@ -167,19 +175,18 @@ def _add_members(session: Session, directory: Directory, group_id: str, members:
     now = now_ms()
     common = {"organization_id": directory.organization_id, "group_id": group_id, "joined_at": now}
     for batch in batches(sorted(members)):
-        rows = [{**common, "user_id": user_id, "display": members[user_id]} for user_id in batch]
-        session.connection().execute(insert(DirectoryGroupMember), rows)
+        rows = [{**common, "user_id": user_id, **_display_columns(members[user_id])} for user_id in batch]
+        ADDED_MEMBERS.run_all(session, rows)
+
+
+def _display_columns(display: str | None) -> dict[str, str | None]:
+    return {"display": display, "display_key": None if display is None else fold(display)}
 
 
 def _remove_members(session: Session, directory: Directory, group_id: str, user_ids: Sequence[str]) -> None:
+    this = {"organization": directory.organization_id, "group": group_id}
     for batch in batches(user_ids):
-        session.execute(
-            delete(DirectoryGroupMember).where(
-                DirectoryGroupMember.organization_id == directory.organization_id,
-                DirectoryGroupMember.group_id == group_id,
-                DirectoryGroupMember.user_id.in_(batch),
-            )
-        )
+        REMOVED_MEMBERS.run(session, this, batch)
 
 
 def hold_groups_of(session: Session, directory: Directory, user_id: str) -> Sequence[DirectoryGroup]:

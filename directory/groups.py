@@ -52,78 +52,82 @@ def create_group(
     )
     joined, _ = change_members(session, directory, group.id, members)
     directory.note("created", "Group", group.id, group.display_name, {"joined": len(joined)})
-    event = group_event(session, directory, "scimGroup.created", group, joined=joined)
-    _record_with_consequences(session, directory, event, joined)
+    rules = load_rules(session, directory)
+    event = group_event(rules.connection_id, "scimGroup.created", group, joined=joined)
+    _record_with_consequences(session, directory, rules, event, joined)
     return group
 
 
 def change_group(
     session: Session,
     directory: Directory,
-    group_id: str,
-    resource: GroupResource,
+    group: DirectoryGroup,
+    resource: GroupResource | None,
     members: MemberChange,
     *,
     expected_version: int | None = None,
-) -> DirectoryGroup:
-    """Store the new state of a group; only the members who join or leave are touched, and nothing when nothing changes.
+) -> None:
+    """Store the new state of a group that is held; None leaves it as it is, but for its members.
 
-    :raises NotFound: When the directory has no such group.
+    Only the members who join or leave are touched, and nothing when nothing changes.
+
     :raises VersionMismatch: When the stored version is not the expected one.
     :raises Conflict: When the directory has another group of this name or external id.
     """
-    group = _hold_group(session, directory, group_id)
     _check_version(group, expected_version)
-    joined, left = change_members(session, directory, group_id, members)
-    if not joined and not left and is_stored(resource.document, group.document):
-        directory.note("unchanged", "Group", group_id, group.display_name)
-        return group
-    before_name, after_name = (group.display_name, group.external_id), (resource.display_name, resource.external_id)
-    renamed = before_name != after_name  # a mapping may know a group by either
-    write_row(session, group, **_columns(resource), version=group.version + 1, last_modified_at=now_ms())
-    directory.note("updated", "Group", group_id, group.display_name, {"joined": len(joined), "left": len(left)})
-    event = group_event(session, directory, "scimGroup.updated", group, joined=joined, left=left)
-    touched = _everybody(session, directory, group_id) if renamed else joined
-    _record_with_consequences(session, directory, event, {*touched, *left})
-    return group
+    joined, left = change_members(session, directory, group.id, members)
+    if not joined and not left and (resource is None or is_stored(resource.document, group.document)):
+        directory.note("unchanged", "Group", group.id, group.display_name)
+        return
+    before_names, columns = (group.display_name, group.external_id), {} if resource is None else _columns(resource)
+    write_row(session, group, **columns, version=group.version + 1, last_modified_at=now_ms())
+    directory.note("updated", "Group", group.id, group.display_name, {"joined": len(joined), "left": len(left)})
+    rules = load_rules(session, directory)
+    event = group_event(rules.connection_id, "scimGroup.updated", group, joined=joined, left=left)
+    renamed = before_names != (group.display_name, group.external_id)  # a mapping may know a group by either
+    touched = _everybody(session, directory, rules, group.id) if renamed else joined
+    _record_with_consequences(session, directory, rules, event, {*touched, *left})
 
 
-def delete_group(session: Session, directory: Directory, group_id: str, *, expected_version: int | None = None) -> None:
-    """Delete a group. Its members stay in the directory.
+def delete_group(
+    session: Session, directory: Directory, group: DirectoryGroup, *, expected_version: int | None = None
+) -> None:
+    """Delete a group that is held. Its members stay in the directory.
 
-    :raises NotFound: When the directory has no such group.
     :raises VersionMismatch: When the stored version is not the expected one.
     """
-    group = _hold_group(session, directory, group_id)
     _check_version(group, expected_version)
-    _, left = change_members(session, directory, group_id, MemberChange(replaces=True))
-    directory.note("deleted", "Group", group_id, group.display_name, {"left": len(left)})
-    event = group_event(session, directory, "scimGroup.deleted", group, left=left)
-    DELETED_GROUP.run(session, {"organization": directory.organization_id, "group": group_id})
-    _record_with_consequences(session, directory, event, left)
+    _, left = change_members(session, directory, group.id, MemberChange(replaces=True))
+    directory.note("deleted", "Group", group.id, group.display_name, {"left": len(left)})
+    rules = load_rules(session, directory)
+    event = group_event(rules.connection_id, "scimGroup.deleted", group, left=left)
+    DELETED_GROUP.run(session, {"organization": directory.organization_id, "group": group.id})
+    _record_with_consequences(session, directory, rules, event, left)
 
 
-def _hold_group(session: Session, directory: Directory, group_id: str) -> DirectoryGroup:
+def hold_group(session: Session, directory: Directory, group_id: str) -> DirectoryGroup:
     """Return a group of a directory to be written, held until the transaction ends.
 
     :raises NotFound: When the directory has no such group.
     """
+    session.flush()  # prepared statements do not see to that themselves
     found = HELD_GROUP.row(session, {"organization": directory.organization_id, "group": group_id})
     if found is None:
-        raise NotFound("No such group in this directory.")
+        raise NotFound(f"Group {group_id[:64]!r} was not found in this directory.")
     return loaded_row(DirectoryGroup, found)
 
 
-def _everybody(session: Session, directory: Directory, group_id: str) -> list[str]:
+def _everybody(session: Session, directory: Directory, rules: Rules, group_id: str) -> list[str]:
     """Return the members of a group whose new name may give them another role; nobody where no role follows a name."""
-    if not load_rules(session, directory).mapping.reads_groups:
+    if not rules.mapping.reads_groups:
         return []
     return [user_id for batch in each_member(session, directory, group_id) for user_id in batch]
 
 
-def _record_with_consequences(session: Session, directory: Directory, event: NewEvent, touched: Iterable[str]) -> None:
+def _record_with_consequences(
+    session: Session, directory: Directory, rules: Rules, event: NewEvent, touched: Iterable[str]
+) -> None:
     """Bring the people touched up to their groups, then record the event of the group and theirs."""
-    rules = load_rules(session, directory)
     followed = _reevaluate(session, directory, rules, touched)
     record_events(session, directory.organization_id, [event])
     known = (directory.organization_id, rules.connection_id)

@@ -27,7 +27,7 @@ from directory.memberships import (
     lost_last_admin,
 )
 from directory.profiles import Changes, new_profile, write_profile
-from directory.resources import Document, EmailKey, UserResource, email_keys, is_stored, load, stored_columns
+from directory.resources import Document, EmailKey, UserResource, dump, email_keys, is_stored, load, stored_columns
 from directory.roles import AskedRoles, decide_role, store_role
 from directory.rows import INSERT, LOADED, add_row, loaded_row, write_row
 from errors import Conflict, NotFound, VersionMismatch
@@ -209,7 +209,8 @@ def change_directory_user(
     row, user = held.row, held.user
     _check_version(row, expected_version)
     sent_groups = row.sent_groups if resource.sent_groups is None else resource.sent_groups
-    is_same = is_stored(resource.document, row.document)
+    text = dump(resource.document)
+    is_same = is_stored(resource.document, row.document, text)
     if is_same and sent_groups == row.sent_groups:
         directory.note("unchanged", "User", user.id, row.user_name)
         return
@@ -220,7 +221,7 @@ def change_directory_user(
     was_active = row.active
     columns = _columns(resource, mapped)
     if not is_same:
-        columns |= stored_columns(resource.document) | {"version": row.version + 1, "last_modified_at": now_ms()}
+        columns |= stored_columns(resource.document, text) | {"version": row.version + 1, "last_modified_at": now_ms()}
     _write_state(session, row, held.document, resource.document, **columns)
     if was_active and not row.active:
         directory.note("deactivated", "User", user.id, row.user_name)

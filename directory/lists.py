@@ -30,6 +30,7 @@ FOLLOWED = Prepared(
     )
 )
 COME, GONE = ("created", "restored"), ("deleted",)
+MOVED = (*COME, *GONE)
 # Beyond every id.
 NOBODY = "~"
 
@@ -39,7 +40,9 @@ def follow_lists(session: Session, organization_id: str, effects: Iterable[Mappi
 
     The rows are locked until the transaction ends, so it is done last, users before groups.
     """
-    moved = [effect for effect in effects if effect["action"] in (*COME, *GONE)]
+    moved = [effect for effect in effects if effect["action"] in MOVED]
+    if not moved:
+        return
     for kind in ("User", "Group"):
         come = [effect["id"] for effect in moved if effect["type"] == kind and effect["action"] in COME]
         gone = sum(effect["type"] == kind and effect["action"] in GONE for effect in moved)

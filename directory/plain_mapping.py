@@ -24,7 +24,8 @@ OF_ADDRESS = frozenset({"value", "type", "primary", "display", "$ref"})
 
 NOTHING: dict[str, Any] = {}
 
-Asked = tuple[tuple[str, ...], Callable[[Any], Any]]
+# The attribute, the sub-attribute if it leads to one, and what makes the value fit.
+Asked = tuple[str, str | None, Callable[[Any], Any]]
 
 
 class NotPlain(Exception):
@@ -48,7 +49,7 @@ class PlainMapping:
         if len(rules) > MOST_RULES or not all(map(_is_plain, rules)):
             return None
         paths = [_path(rule) for rule in rules]
-        fields = tuple((to.name, tuple((_path(rule), rule.convert) for rule in rules)) for to, rules in plan)
+        fields = tuple((to.name, tuple(map(_asked, rules))) for to, rules in plan)
         return cls(fields, tuple({path[0]: None for path in paths if len(path) > 1}))
 
     def evaluate(self, resource: dict[str, Any]) -> dict[str, Any] | None:
@@ -76,6 +77,11 @@ def _is_plain(rule: Rule) -> bool:
 def _path(rule: Rule) -> tuple[str, ...]:
     """Return the names on the way to a value; of the primary address its path, as if that were one."""
     return (PRIMARY_EMAIL,) if rule.path.identity == PRIMARY_EMAIL else rule.path.names
+
+
+def _asked(rule: Rule) -> Asked:
+    name, *rest = _path(rule)
+    return name, rest[0] if rest else None, rule.convert
 
 
 def by_name(value: Any) -> dict[str, Any]:
@@ -113,8 +119,8 @@ def _address(entries: Any) -> str | None:
 
 def _first_usable(asked: tuple[Asked, ...], known: dict[str, Any], within: dict[str, dict[str, Any]]) -> Any:
     """Return the first value at the paths of a field that it accepts, or None."""
-    for path, convert in asked:
-        value = known.get(path[0]) if len(path) == 1 else within.get(path[0], NOTHING).get(path[1])
+    for name, member, convert in asked:
+        value = known.get(name) if member is None else within.get(name, NOTHING).get(member)
         if value is None or value == "":
             continue
         if value.__class__ not in (str, bool):

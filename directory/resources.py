@@ -90,9 +90,9 @@ class GroupResource:
 dump = compact
 
 
-def is_stored(document: Document, text: str) -> bool:
-    """Tell whether a stored text says what a document says, in whatever order."""
-    new = dump(document)
+def is_stored(document: Document, text: str, new: str | None = None) -> bool:
+    """Tell whether a stored text says what a document says, in whatever order; ``new`` is its own text, where known."""
+    new = dump(document) if new is None else new
     if len(new) != len(text):  # another order takes the same room
         return False
     return new == text or _in_order(document) == _in_order(load(text))
@@ -108,9 +108,9 @@ def load(text: str) -> Document:
     return document
 
 
-def stored_columns(document: Document) -> dict[str, Any]:
-    """Return a document as the columns of its row: its text, and how it is compared."""
-    text = dump(document)
+def stored_columns(document: Document, text: str | None = None) -> dict[str, Any]:
+    """Return a document as the columns of its row: its text, where that is not known yet, and how it is compared."""
+    text = dump(document) if text is None else text
     return {"document": text, "document_key": _folded(document, text)}
 
 

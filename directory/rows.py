@@ -55,9 +55,10 @@ MODEL_OF: dict[type, type[Base]] = {kind: model for model in WRITTEN for kind in
 
 def plain_row(model: type[RowT], columns: dict[str, Any]) -> RowT:
     """Return the plain row of these columns, which are the row's from now on."""
-    row = PLAIN[model]()
+    row: Any = PLAIN[model]()
     row.__dict__ = columns
-    return cast("RowT", row)
+    plain: RowT = row
+    return plain
 
 
 def loaded_row(model: type[RowT], columns: Sequence[Any]) -> RowT:
@@ -85,7 +86,7 @@ def write_row(session: Session, row: Base, **values: Any) -> None:
     model = MODEL_OF[type(row)]
     this = {name: known[key] for key, name in THIS[model].items()}
     UPDATE[model].run(session, {**this, **changed})
-    if is_plain(row):
+    if isinstance(row, PlainRow):
         known.update(changed)
         return
     for name, value in changed.items():

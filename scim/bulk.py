@@ -11,30 +11,30 @@ from typing import Any, cast
 from scim2_models import (
     BulkOperation,
     ConflictException,
-    Context,
     Error,
     InvalidSyntaxException,
     InvalidValueException,
     PayloadTooLargeException,
     Resource,
-    ResponseParameters,
     SCIMException,
     UniquenessException,
 )
 from scim2_server.bulk import BulkPlan, BulkStep
 from scim2_server.requests import ScimRequest
 from scim2_server.responses import SCIM_MEDIA_TYPE, ScimResponse
+from scim2_server.routing import Target
 from scim2_server.service import BULK_OPERATIONS
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
-from database import savepoint
+from database import Savepoint
 from directory.directories import Directory
 from directory.holding import hold
 from directory.mappings import load_rules
 from errors import DomainError
 from scim.documents import StoredDocument
 from scim.handler import DirectoryHandler
+from scim.projection import Projection
 from scim.service import DirectoryService
 from scim.storage import DirectoryStorage, translated_errors
 from webhooks.events import deferred_events
@@ -119,23 +119,6 @@ class OperationService(DirectoryService):
         """Return the data of an operation."""
         assert isinstance(request, OperationRequest)
         return request.data
-
-    def publish(self, base_url: str, resource: Resource[Any]) -> Resource[Any]:
-        """Return a resource that knows its address."""
-        assert resource.meta is not None and resource.id is not None
-        location = self.resource_location(base_url, self.get_resource_type_of(resource), resource.id)
-        return resource.model_copy(update={"meta": resource.meta.model_copy(update={"location": location})})
-
-    @staticmethod
-    def resource_response(
-        resource: Resource[Any],
-        scim_ctx: Context,  # noqa: ARG004
-        response_parameters: ResponseParameters[Any] | None = None,  # noqa: ARG004
-        status: HTTPStatus = HTTPStatus.OK,
-    ) -> ScimResponse:
-        """Return the headers of the answer without its body."""
-        assert resource.meta is not None
-        return ScimResponse(status, None, {"ETag": resource.meta.version or ""})
 
 
 # -- The envelope ----------------------------------------------------------------
@@ -294,14 +277,16 @@ class PlainPlan(BulkPlan):
 
 
 class OperationHandler(DirectoryHandler):
-    """Serves an operation within the provider that the whole request has; of its answer only the headers are wanted."""
+    """Serves an operation, of whose answer only the headers are wanted."""
 
-    def handle(self, request: ScimRequest) -> ScimResponse:
-        """Serve an operation by the method for it."""
-        served: ScimResponse = getattr(self, self.service.match(request).operation.value)(request)
-        return served
-
-    def answer(self, status: HTTPStatus, document: StoredDocument, place: str, base_url: str) -> ScimResponse:
+    def answer(
+        self,
+        status: HTTPStatus,
+        document: StoredDocument,
+        place: str,
+        base_url: str,
+        projection: Projection | None = None,  # noqa: ARG002
+    ) -> ScimResponse:
         """Return the headers of the answer without its body."""
         return ScimResponse(status, None, {"ETag": document.etag, place: f"{base_url}/{document.path()}"})
 
@@ -325,8 +310,7 @@ class BulkRun:
         plan = kind([_operation_of(members) for members in bulk.operations], bulk.fail_on_errors)
         self.hold_what_is_named(text)
         load_rules(self.session, self.directory)
-        # Entered once: the handler of an operation does not.
-        with self.service.provider, deferred_events(self.session, self.directory.organization_id) as events:
+        with deferred_events(self.session, self.directory.organization_id) as events:
             for step in plan:
                 recorded = len(events)
                 result = self.result_of(plan, step)
@@ -350,11 +334,13 @@ class BulkRun:
             result.location = self.base_url + path
         try:
             _check(operation)
-            self.check_target(operation)
+            target = self.target_of(operation)
             operation = plan.resolve(step)
             if operation.method != "POST":
                 result.location, result.path = f"{self.base_url}{operation.path}", operation.path or ""
-            response = self.perform(operation, result)
+            if operation.path != path:  # it names what was created now
+                target = self.target_of(operation)
+            response = self.perform(operation, target, result)
         except SCIMException as refusal:
             result.error = refusal.to_error()
             result.status = refusal.status
@@ -364,16 +350,17 @@ class BulkRun:
             result.location = response.headers.get("Location", result.location)
         return result
 
-    def check_target(self, operation: BulkOperation[Resource[Any]]) -> None:
-        """Refuse an operation on what is neither a resource nor the place of new ones (RFC 7644 §3.7).
+    def target_of(self, operation: BulkOperation[Resource[Any]]) -> Target:
+        """Return what an operation acts on: a resource, or the place of new ones (RFC 7644 §3.7).
 
-        :raises SCIMException: As a request of its own would be refused, were it one.
+        :raises SCIMException: When it is neither, as a request of its own would be refused.
         """
         target = self.service.match(ScimRequest(str(operation.method), self.base_url, operation.path or ""))
         if target.operation not in BULK_OPERATIONS.values():
             raise InvalidValueException(detail="An operation of a Bulk request is on a resource, or creates one.")
+        return target
 
-    def perform(self, operation: BulkOperation[Resource[Any]], result: OperationResult) -> ScimResponse:
+    def perform(self, operation: BulkOperation[Resource[Any]], target: Target, result: OperationResult) -> ScimResponse:
         """Serve an operation in a savepoint, so that one that fails changes nothing.
 
         :raises SCIMException: When it is refused, or fails.
@@ -385,8 +372,8 @@ class BulkRun:
             result.warnings.clear()
             result.effects.clear()
             try:
-                with translated_errors(), savepoint(self.session):
-                    return handler.handle(request)
+                with translated_errors(), Savepoint(self.session):
+                    return handler.serve(request, target)
             except IntegrityError:
                 continue  # somebody else was faster with the same; now it is there to be found
             except (SCIMException, OperationalError):
@@ -398,7 +385,8 @@ class BulkRun:
                 raise UnexpectedFailure from error
             finally:
                 # The next operation reads what it needs anew, as a request of its own would.
-                self.session.expunge_all()
+                if self.session.identity_map or self.session.new:
+                    self.session.expunge_all()
         raise UniquenessException(detail="Another request changed the same at the same moment. Try again.")
 
     def request_of(self, operation: BulkOperation[Resource[Any]]) -> ScimRequest:

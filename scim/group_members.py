@@ -7,7 +7,7 @@ operations. Neither depends on the other, so the members are taken out of it.
 import re
 from typing import Any
 
-from scim2_models import InvalidFilterException, InvalidPathException, InvalidValueException, Path
+from scim2_models import InvalidFilterException, InvalidPathException, InvalidValueException, Path, ScimProvider
 from scim2_models.path import CompareOperator, Comparison, FilterNode, LogicalExpr, LogicalOperator
 
 from directory.group_membership import MemberChange, Members
@@ -61,7 +61,8 @@ def _read_member(entry: Any, *, leaving: bool) -> tuple[str, str | None]:
 class MemberOperations:
     """Reads the operations of a PATCH on members, in their order, into who joins and who leaves in the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, provider: ScimProvider) -> None:
+        self.provider = provider
         self.added: dict[str, str | None] = {}
         self.removed: set[str] = set()
         self.replaces = False
@@ -111,11 +112,12 @@ class MemberOperations:
         :raises InvalidPathException: When the operation would change a part of a member.
         """
         bound: Any = Path.__class_getitem__(Group)
-        try:
-            target = bound(path)
-        except InvalidPathException as error:
-            raise in_other_words(error) from error
-        binding = target.resolve()
+        with self.provider:
+            try:
+                target = bound(path)
+            except InvalidPathException as error:
+                raise in_other_words(error) from error
+            binding = target.resolve()
         if op != "remove" or binding is None or binding.sub_field_name is not None or target.value_filter is None:
             raise InvalidPathException(
                 path=path,

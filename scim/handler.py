@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
-from scim2_models import Context, ResourceType, ResponseParameters
+from scim2_models import Context, ResourceType
 from scim2_server.conditions import Conditions
 from scim2_server.handler import ScimHandler
 from scim2_server.requests import ScimRequest
@@ -20,7 +20,7 @@ from scim.documents import StoredDocument, etag_of, render_list
 from scim.lookups import plain_list_of
 from scim.messages import PatchRequest, PlainPatch, TextResponse
 from scim.plain import Change, NotPlain, replaced_document
-from scim.projection import projection_of, shows_computed
+from scim.projection import Projection, projection_of, shows_computed
 from scim.reading import get_document
 from scim.service import PLAIN_ENDPOINTS, DirectoryService
 from scim.storage import DirectoryStorage
@@ -37,28 +37,22 @@ class DirectoryHandler(ScimHandler):
         self.service, self.storage = service, storage
 
     def handle(self, request: ScimRequest) -> ScimResponse:
-        """Serve a request by the method of its operation, as the provider has it where models are needed."""
-        target = self.service.match(request)
-        if target.operation is Operation.query:
-            return self.read_one(request, target)
-        if target.operation is Operation.search:
-            return self.read_list(request, target)
-        with self.service.provider:
-            served: ScimResponse = getattr(self, target.operation.value)(request)
-        return served
+        """Serve a request (RFC 7644 §3.2)."""
+        return self.serve(request, self.service.match(request))
 
-    def query(self, request: ScimRequest) -> ScimResponse:
-        """Read a resource (RFC 7644 §3.4.1)."""
-        return self.read_one(request, self.service.route(request, Operation.query))
+    def serve(self, request: ScimRequest, target: Target) -> ScimResponse:
+        """Serve a request by our method for its operation, else by the library's, which matches the request again.
+
+        Each of them enters the provider where it needs models.
+        """
+        own = SERVED.get(target.operation)
+        served = getattr(self, own)(request, target) if own else getattr(self, target.operation.value)(request)
+        return cast("ScimResponse", served)
 
     def read_one(self, request: ScimRequest, target: Target) -> ScimResponse:
-        """Answer with the resource that a request was found to ask for."""
+        """Answer with the resource that a request asks for (RFC 7644 §3.4.1)."""
         resource_type = self.service.resource_type_at(target.endpoint or "")
-        projection = None
-        if is_projected(request.query):
-            with self.service.provider:
-                parameters = self.service.read_response_parameters(resource_type, request.query)
-            projection = projection_of(self.service.get_model(resource_type), parameters)
+        projection = self.projection(request, resource_type)
         document = get_document(
             self.storage.session,
             self.storage.directory,
@@ -75,12 +69,8 @@ class DirectoryHandler(ScimHandler):
         headers["Content-Location"] = f"{request.base_url}/{document.path()}"
         return TextResponse(HTTPStatus.OK, document.render(request.base_url, projection), headers)
 
-    def search(self, request: ScimRequest) -> ScimResponse:
-        """Search one resource type, or all of them at the root (RFC 7644 §3.4.2)."""
-        return self.read_list(request, self.service.route(request, Operation.search))
-
     def read_list(self, request: ScimRequest, target: Target) -> ScimResponse:
-        """Answer with the list that a request was found to ask for."""
+        """Search one resource type, or all of them at the root (RFC 7644 §3.4.2)."""
         plain = (
             plain_list_of((target.endpoint or "")[:-1], request.query) if target.endpoint in PLAIN_ENDPOINTS else None
         )
@@ -95,12 +85,12 @@ class DirectoryHandler(ScimHandler):
         """Search with POST on ``.search`` (RFC 7644 §3.4.3)."""
         target = self.service.route(request, Operation.search_with_body)
         payload = self.service.decode_body(request.body, request.header("Content-Type"))
-        return self._list(request.base_url, self.service.searched_types(target.endpoint), payload)
+        with self.service.provider:
+            return self._list(request.base_url, self.service.searched_types(target.endpoint), payload)
 
     def _list(self, base_url: str, resource_types: list[ResourceType], payload: Any) -> ScimResponse:
-        """Answer a search with one page of stored resources."""
-        with self.service.provider:
-            asked = self.service.read_list(resource_types, payload)
+        """Answer a search with one page of stored resources, within the provider."""
+        asked = self.service.read_list(resource_types, payload)
         request, cursors = asked.request, self.service.cursors
         projections = {
             type_.name or "": projection_of(self.service.get_model(type_), request) for type_ in resource_types
@@ -122,29 +112,38 @@ class DirectoryHandler(ScimHandler):
             }
         return TextResponse(HTTPStatus.OK, render_list(page.documents, base_url, projections, **numbers))
 
-    def create(self, request: ScimRequest) -> ScimResponse:
+    def create_one(self, request: ScimRequest, target: Target) -> ScimResponse:
         """Create a resource (RFC 7644 §3.3)."""
-        target = self.service.route(request, Operation.create)
         resource_type, payload = self.service.resource_type_at(target.endpoint or ""), self.service.payload_of(request)
-        resource = self.service.find_plain_user(resource_type, payload) or self.service.read_payload(
-            self.service.get_model(resource_type), payload, Context.RESOURCE_CREATION_REQUEST
-        )
-        document = self.storage.add(resource_type, resource)
+        plain = self.service.find_plain_user(resource_type, payload)
+        if plain is not None:
+            document = self.storage.add(resource_type, plain)
+        else:
+            model = self.service.get_model(resource_type)
+            with self.service.provider:
+                resource = self.service.read_payload(model, payload, Context.RESOURCE_CREATION_REQUEST)
+                document = self.storage.add(resource_type, resource)
         return self.answer(HTTPStatus.CREATED, document, "Location", request.base_url)
 
-    def answer(self, status: HTTPStatus, document: StoredDocument, place: str, base_url: str) -> ScimResponse:
+    def answer(
+        self,
+        status: HTTPStatus,
+        document: StoredDocument,
+        place: str,
+        base_url: str,
+        projection: Projection | None = None,
+    ) -> ScimResponse:
         """Return the answer that shows what was written; ``place`` is the header that says where it is."""
         headers = {"ETag": document.etag, place: f"{base_url}/{document.path()}"}
-        return TextResponse(status, document.render(base_url), headers)
+        return TextResponse(status, document.render(base_url, projection), headers)
 
-    def patch(self, request: ScimRequest) -> ScimResponse:
+    def patch_one(self, request: ScimRequest, target: Target) -> ScimResponse:
         """Modify a resource (RFC 7644 §3.5.2)."""
-        target = self.service.route(request, Operation.patch)
         resource_type, resource_id = self.service.resource_type_at(target.endpoint or ""), target.resource_id or ""
-        parameters = self.response_parameters(request, resource_type)
+        projection = self.projection(request, resource_type)
         patch = self.service.read_patch_payload(resource_type, resource_id, self.service.payload_of(request))
         self.apply_patch(resource_type, resource_id, patch, self.service.read_conditions(request))
-        return self.written_response(request, resource_type, resource_id, parameters)
+        return self.written_response(request, resource_type, resource_id, projection)
 
     def apply_patch(
         self, resource_type: ResourceType, resource_id: str, patch: PatchRequest | PlainPatch, conditions: Conditions
@@ -155,11 +154,15 @@ class DirectoryHandler(ScimHandler):
                 return
             model = self.service.get_model(resource_type)
             patch = self.service.read_operations(model, patch.operations, MemberChange())
-        current = self.storage.get_to_write(resource_type, resource_id)
-        version = current.meta.version if current.meta else None
-        patched = self.service.apply_whole_patch(current, patch, conditions)
-        if patched is not None:
-            self.storage.store(resource_type, patched, expected_version=version)
+        if resource_type.name == "Group" and patch.is_of_members_alone:
+            self.apply_member_change(resource_id, patch.members, conditions)
+            return
+        with self.service.provider:
+            current = self.storage.get_to_write(resource_type, resource_id)
+            version = current.meta.version if current.meta else None
+            patched = self.service.apply_whole_patch(current, patch, conditions)
+            if patched is not None:
+                self.storage.store(resource_type, patched, expected_version=version)
 
     def apply_plain_patch(self, user_id: str, changes: Sequence[Change], conditions: Conditions) -> bool:
         """Give values to attributes of a stored User; tell whether what is stored was plain enough for it."""
@@ -173,13 +176,19 @@ class DirectoryHandler(ScimHandler):
             self.storage.write(held, UserResource.of(changed))
         return True
 
-    def replace(self, request: ScimRequest) -> ScimResponse:
+    def apply_member_change(self, group_id: str, members: MemberChange, conditions: Conditions) -> None:
+        """Have people join and leave a stored Group: of its document nothing has to be read."""
+        group = self.storage.hold_group_anew(group_id)
+        conditions.check(etag_of(group.version), "PATCH")
+        if members.says_anything:
+            self.storage.change_members(group, members)
+
+    def replace_one(self, request: ScimRequest, target: Target) -> ScimResponse:
         """Replace a resource (RFC 7644 §3.5.1)."""
-        target = self.service.route(request, Operation.replace)
         resource_type, resource_id = self.service.resource_type_at(target.endpoint or ""), target.resource_id or ""
-        parameters = self.response_parameters(request, resource_type)
+        projection = self.projection(request, resource_type)
         self.apply_replacement(resource_type, resource_id, request)
-        return self.written_response(request, resource_type, resource_id, parameters)
+        return self.written_response(request, resource_type, resource_id, projection)
 
     def apply_replacement(self, resource_type: ResourceType, resource_id: str, request: ScimRequest) -> None:
         """Apply a PUT to a stored resource, whose row is held meanwhile."""
@@ -190,13 +199,14 @@ class DirectoryHandler(ScimHandler):
         if plain is not None:
             self.apply_plain_replacement(resource_id, plain, conditions)
             return
-        current = self.storage.get_to_write(resource_type, resource_id)
-        version = current.meta.version if current.meta else None
         model = self.service.get_model(resource_type)
-        replacement = self.service.read_payload(model, payload, Context.RESOURCE_REPLACEMENT_REQUEST)
-        replaced = self.service.apply_replacement(current, replacement, conditions)
-        if replaced is not None:
-            self.storage.store(resource_type, replaced, expected_version=version)
+        with self.service.provider:
+            current = self.storage.get_to_write(resource_type, resource_id)
+            version = current.meta.version if current.meta else None
+            replacement = self.service.read_payload(model, payload, Context.RESOURCE_REPLACEMENT_REQUEST)
+            replaced = self.service.apply_replacement(current, replacement, conditions)
+            if replaced is not None:
+                self.storage.store(resource_type, replaced, expected_version=version)
 
     def apply_plain_replacement(self, user_id: str, replacement: UserResource, conditions: Conditions) -> None:
         """Replace a stored User; what ``apply_replacement`` of the service keeps stays as it is."""
@@ -216,24 +226,28 @@ class DirectoryHandler(ScimHandler):
         self.storage.delete(resource_type, resource_id, expected_version=version)
 
     def written_response(
-        self,
-        request: ScimRequest,
-        resource_type: ResourceType,
-        resource_id: str,
-        response_parameters: ResponseParameters[Any] | None,
+        self, request: ScimRequest, resource_type: ResourceType, resource_id: str, projection: Projection | None
     ) -> ScimResponse:
-        """Return the answer to a PUT or PATCH: the resource as it is now; of a large group no members."""
-        if response_parameters is not None:
-            resource = self.storage.get(resource_type, resource_id, response_parameters=response_parameters)
-            return self.service.replacement_response(request.base_url, resource, response_parameters)
-        document = self.storage.written_document(resource_type, resource_id)
-        return self.answer(HTTPStatus.OK, document, "Content-Location", request.base_url)
+        """Return the answer to a PUT or PATCH: the resource as it is now; of a large group no members, unless asked."""
+        document = self.storage.written_document(resource_type, resource_id, projection)
+        return self.answer(HTTPStatus.OK, document, "Content-Location", request.base_url, projection)
 
-    def response_parameters(self, request: ScimRequest, resource_type: ResourceType) -> ResponseParameters[Any] | None:
-        """Return what a request says of the attributes of its answer; None when it wants all (RFC 7644 §3.9)."""
+    def projection(self, request: ScimRequest, resource_type: ResourceType) -> Projection | None:
+        """Return what a request wants to see of a resource; None when it wants all (RFC 7644 §3.9)."""
         if not is_projected(request.query):
             return None
-        return self.service.read_response_parameters(resource_type, request.query)
+        parameters = self.service.read_response_parameters(resource_type, request.query)
+        return projection_of(self.service.get_model(resource_type), parameters)
+
+
+# Our methods by what is asked for; they are given where the request leads.
+SERVED = {
+    Operation.query: "read_one",
+    Operation.search: "read_list",
+    Operation.create: "create_one",
+    Operation.patch: "patch_one",
+    Operation.replace: "replace_one",
+}
 
 
 def is_projected(query: Mapping[str, str]) -> bool:

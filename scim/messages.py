@@ -20,6 +20,11 @@ class PatchRequest:
     undeclared: list[UndeclaredOperation]
     members: MemberChange
 
+    @property
+    def is_of_members_alone(self) -> bool:
+        """Whether nothing of the resource is changed but who is in it, if that is."""
+        return self.declared is None and not self.undeclared
+
 
 @dataclass(frozen=True)
 class PlainPatch:

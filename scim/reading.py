@@ -79,7 +79,7 @@ WITH_GROUPS: Any = (
     )
 )
 USER_WITH_GROUPS = Prepared(WITH_GROUPS.where(DirectoryUser.user_id == bindparam("resource")))
-MEMBERS = (
+ALL_MEMBERS = (
     select(
         DirectoryGroupMember.group_id,
         DirectoryGroupMember.user_id,
@@ -90,11 +90,12 @@ MEMBERS = (
         (DirectoryUser.organization_id == DirectoryGroupMember.organization_id)
         & (DirectoryUser.user_id == DirectoryGroupMember.user_id),
     )
-    .where(
-        DirectoryGroupMember.organization_id == bindparam("organization"),
-        DirectoryGroupMember.group_id.in_(bindparam("ids", expanding=True)),
-    )
+    .where(DirectoryGroupMember.organization_id == bindparam("organization"))
     .order_by(DirectoryGroupMember.group_id, DirectoryGroupMember.user_id)
+)
+MEMBERS = ALL_MEMBERS.where(DirectoryGroupMember.group_id.in_(bindparam("ids", expanding=True)))
+FEW_MEMBERS = Prepared(
+    ALL_MEMBERS.where(DirectoryGroupMember.group_id == bindparam("id")).limit(MAX_MEMBERS_ANSWERED + 1)
 )
 
 
@@ -136,20 +137,18 @@ def user_with_groups(rows: Sequence[Any]) -> list[StoredDocument]:
     return [StoredDocument("User", id_, text, version, created, modified, computed)]
 
 
-def get_written_document(
-    session: Session, directory: Directory, resource_type: str, resource_id: str
-) -> StoredDocument:
-    """Return one stored resource for the answer to a write: of a group of more than a few members without any.
+def with_members(session: Session, directory: Directory, document: StoredDocument) -> StoredDocument:
+    """Return a Group that was just written with all its members."""
+    members = _members(session, directory, [document.id])
+    return replace(document, computed={"members": members[document.id]}) if members else document
 
-    :raises NotFoundException: When the directory has none of this type and id.
-    """
-    if resource_type == "User":
-        return get_document(session, directory, resource_type, resource_id)
-    document = get_document(session, directory, resource_type, resource_id, computed=False)
-    members = _members(session, directory, [resource_id], at_most=MAX_MEMBERS_ANSWERED + 1)
-    if not 0 < len(members[resource_id]) <= MAX_MEMBERS_ANSWERED:
+
+def with_few_members(session: Session, directory: Directory, document: StoredDocument) -> StoredDocument:
+    """Return a Group that was just written with its members; without any, if it has more than a few."""
+    rows = FEW_MEMBERS.rows(session, {"organization": directory.organization_id, "id": document.id})
+    if not 0 < len(rows) <= MAX_MEMBERS_ANSWERED:
         return document
-    return replace(document, computed={"members": members[resource_id]})
+    return replace(document, computed={"members": [_member(user_id, name) for _, user_id, name in rows]})
 
 
 def with_groups(session: Session, directory: Directory, document: StoredDocument) -> StoredDocument:
@@ -229,13 +228,14 @@ def _group(group_id: str, name: str) -> dict[str, Any]:
     return {"value": group_id, "$ref": f"Groups/{group_id}", "display": name, "type": "direct"}
 
 
-def _members(
-    session: Session, directory: Directory, group_ids: Sequence[str], at_most: int | None = None
-) -> dict[str, list[dict[str, Any]]]:
+def _members(session: Session, directory: Directory, group_ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
     """Return the ``members`` of groups (RFC 7643 §4.2), in the order of their ids."""
     named = {"organization": directory.organization_id, "ids": group_ids}
     members = defaultdict(list)
-    query = MEMBERS if at_most is None else MEMBERS.limit(at_most)
-    for group_id, user_id, name in session.connection().execute(query, named):
-        members[group_id].append({"value": user_id, "$ref": f"Users/{user_id}", "type": "User", "display": name})
+    for group_id, user_id, name in session.connection().execute(MEMBERS, named):
+        members[group_id].append(_member(user_id, name))
     return members
+
+
+def _member(user_id: str, name: str) -> dict[str, Any]:
+    return {"value": user_id, "$ref": f"Users/{user_id}", "type": "User", "display": name}

@@ -1,7 +1,9 @@
 """The protocol as this service provider speaks it: scim2-server's, with what IdPs need on top."""
 
+from collections.abc import Mapping
+from functools import lru_cache
 from http import HTTPStatus
-from typing import Any, TypeVar, Union
+from typing import Any, TypeVar, Union, cast
 
 from pydantic import ValidationError
 from scim2_models import (
@@ -14,6 +16,7 @@ from scim2_models import (
     PatchOp,
     Resource,
     ResourceType,
+    ResponseParameters,
     ScimProvider,
     SearchRequest,
 )
@@ -43,6 +46,8 @@ NOT_RESOURCES = {*RESERVED_NAMES, ".search", ""}
 MAX_START_INDEX = 2**31 - 1
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
+# A longer list of attributes is read anew with each request.
+REMEMBERED_LENGTH = 256
 
 # Almost every request is on one of these, so that its way is looked up, and not searched for among all.
 PLAIN_ENDPOINTS = ("Users", "Groups")
@@ -61,18 +66,23 @@ class DirectoryService(ScimService):
         self.cursors = PageCursors(secret)
         self.plain = PlainUsers(provider)
         self._types = {endpoint: self.get_resource_type_by_endpoint(endpoint) for endpoint in PLAIN_ENDPOINTS}
+        self._types_by_name = {type_.name or "": type_ for type_ in provider.resource_types}
+        self._models_by_name = {type_.name: provider.model_for(type_) for type_ in provider.resource_types}
+        # Every request of an identity provider asks for the same.
+        self._chosen = lru_cache(maxsize=128)(self._read_chosen)
         self._message_models = self._build_message_models()
         if bulk is not None:
             self.config = self.config.model_copy(update={"bulk": bulk})
 
     def _build_message_models(self) -> list[type[BaseModel]]:
-        """Return the models of searches and PATCHes, to be held: pydantic forgets them with each full collection.
+        """Return the models of searches, PATCHes and chosen attributes, to be held: pydantic forgets them else.
 
-        Building one anew costs as much as ten look-ups.
+        It does so with each full collection. Building one anew costs as much as ten look-ups.
         """
         models = self.search_models(list(self.provider.resource_types))
         searched: list[Any] = [*models, Union[tuple(models)]]  # noqa: UP007
-        parametrized = [(SearchRequest, each) for each in searched] + [(PatchOp, model) for model in models]
+        of_one = [(message, model) for message in (PatchOp, ResponseParameters) for model in models]
+        parametrized: list[Any] = [*((SearchRequest, each) for each in searched), *of_one]
         return [parametrize(message, parameter) for message, parameter in parametrized]
 
     def match(self, request: ScimRequest) -> Target:  # type: ignore[override]  # where paths lead is known to an instance
@@ -111,6 +121,28 @@ class DirectoryService(ScimService):
         :raises NotFoundException: When it serves none.
         """
         return self._types.get(endpoint) or super().resource_type_at(endpoint)
+
+    def get_model(self, resource_type: ResourceType) -> type[Resource[Any]]:
+        """Return the model of the resources of a type, with its extensions."""
+        return cast("type[Resource[Any]]", self._models_by_name[resource_type.name])
+
+    def read_response_parameters(
+        self, resource_type: ResourceType, query: Mapping[str, str]
+    ) -> ResponseParameters[Any]:
+        """Return what a query says of the attributes of the answer (RFC 7644 §3.9), not to be changed.
+
+        :raises SCIMException: When it is not valid.
+        """
+        chosen = query.get("attributes"), query.get("excludedAttributes")
+        is_long = any(text is not None and len(text) > REMEMBERED_LENGTH for text in chosen)
+        return (self._read_chosen if is_long else self._chosen)(resource_type.name or "", *chosen)
+
+    def _read_chosen(self, type_name: str, attributes: str | None, excluded: str | None) -> ResponseParameters[Any]:
+        sent = {"attributes": attributes, "excludedAttributes": excluded}
+        with self.provider:
+            return super().read_response_parameters(
+                self._types_by_name[type_name], {name: text for name, text in sent.items() if text is not None}
+            )
 
     def decode_body(self, body: bytes, content_type: str | None) -> Any:
         """Return the JSON value of a body, refusing what cannot be stored."""
@@ -188,23 +220,27 @@ class DirectoryService(ScimService):
     ) -> PatchRequest | PlainPatch:
         """Validate the decoded body of a PATCH of one resource."""
         operations = read_operations(payload, resource_id)
-        members = MemberOperations()
+        members = MemberChange()
         if resource_type.name == "Group":
-            operations = members.take(operations)
+            of_members = MemberOperations(self.provider)
+            operations, members = of_members.take(operations), of_members.change()
         check_number(operations)
         changes = self.plain.changes(operations) if resource_type.name == "User" else None
         if changes is not None:
             return PlainPatch(changes, operations)
-        return self.read_operations(self.get_model(resource_type), operations, members.change())
+        return self.read_operations(self.get_model(resource_type), operations, members)
 
     def read_operations(
         self, model: type[Resource[Any]], operations: list[dict[str, Any]], members: MemberChange
     ) -> PatchRequest:
         """Validate the mended operations of a PATCH by the models."""
-        declared, undeclared = split_operations(model, operations)
+        if not operations:
+            return PatchRequest(None, [], members)
         message: Any = PatchOp.__class_getitem__(model)
-        sent = {"schemas": [str(PatchOp.__schema__)], "Operations": declared}
-        patch = self.validate(message, sent, Context.RESOURCE_PATCH_REQUEST) if declared else None
+        with self.provider:
+            declared, undeclared = split_operations(model, operations)
+            sent = {"schemas": [str(PatchOp.__schema__)], "Operations": declared}
+            patch = self.validate(message, sent, Context.RESOURCE_PATCH_REQUEST) if declared else None
         return PatchRequest(patch, undeclared, members)
 
     def apply_whole_patch(

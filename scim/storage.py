@@ -24,7 +24,7 @@ from clock import to_datetime
 from database import conflict_of
 from directory.directories import Directory
 from directory.group_membership import MemberChange, hold_groups_of
-from directory.groups import change_group, create_group, delete_group
+from directory.groups import change_group, create_group, delete_group, hold_group
 from directory.lifecycle import (
     HeldUser,
     change_directory_user,
@@ -34,11 +34,11 @@ from directory.lifecycle import (
 )
 from directory.resources import GroupResource, UserResource, load
 from errors import Conflict, DomainError, InvalidInput, NotFound, VersionMismatch
-from models import DirectoryUser
-from scim.documents import StoredDocument, version_of
+from models import DirectoryGroup, DirectoryUser
+from scim.documents import NOTHING, StoredDocument, version_of
 from scim.group_members import read_members
-from scim.projection import projection_of, shows_computed
-from scim.reading import get_document, get_written_document, with_groups
+from scim.projection import Projection, projection_of, shows_computed
+from scim.reading import get_document, with_few_members, with_groups, with_members
 from scim.searching import Search
 from scim.sorting import Position
 
@@ -71,7 +71,9 @@ class DirectoryStorage(ScimStorage):
         self.provider = provider
         self.session = session
         self.directory = directory
+        # What is written, as it is stored now.
         self.held: HeldUser | None = None
+        self.held_group: DirectoryGroup | None = None
 
     def get(
         self,
@@ -99,10 +101,8 @@ class DirectoryStorage(ScimStorage):
         """
         name = _name(resource_type)
         if name == "User":
-            return self.model_of(document_of(self.hold_anew(resource_id).row))
-        resource = self.model_of(
-            get_document(self.session, self.directory, name, resource_id, computed=False, lock=True)
-        )
+            return self.model_of(user_document(self.hold_anew(resource_id).row))
+        resource = self.model_of(group_document(self.hold_group_anew(resource_id)))
         resource._member_change = MemberChange()  # type: ignore[attr-defined]
         return resource
 
@@ -123,6 +123,25 @@ class DirectoryStorage(ScimStorage):
         """Return a user to be written, the one that was held a moment ago if it is the same."""
         held = self.held
         return held if held is not None and held.user.id == user_id else self.hold_anew(user_id)
+
+    def hold_group_anew(self, group_id: str) -> DirectoryGroup:
+        """Return a group to be written, held until the end of the transaction.
+
+        :raises NotFoundException: When the directory has no such group.
+        """
+        with translated_errors():
+            self.held_group = hold_group(self.session, self.directory, group_id)
+        return self.held_group
+
+    def hold_group(self, group_id: str) -> DirectoryGroup:
+        """Return a group to be written, the one that was held a moment ago if it is the same."""
+        held = self.held_group
+        return held if held is not None and held.id == group_id else self.hold_group_anew(group_id)
+
+    def change_members(self, group: DirectoryGroup, members: MemberChange) -> None:
+        """Have people join and leave a group that is held, of which nothing else changes."""
+        with translated_errors():
+            change_group(self.session, self.directory, group, None, members)
 
     def write(self, held: HeldUser, state: UserResource) -> None:
         """Store the new state of a user; the lifecycle follows."""
@@ -164,10 +183,10 @@ class DirectoryStorage(ScimStorage):
         """Store a new resource, and return it as it is stored; of a large group without members."""
         with translated_errors():
             if _name(resource_type) == "User":
-                return document_of(create_directory_user(self.session, self.directory, _user_resource(resource)))
+                return user_document(create_directory_user(self.session, self.directory, _user_resource(resource)))
             assert isinstance(resource, Resource)
             group = create_group(self.session, self.directory, _group_resource(resource), _members(resource))
-            return get_written_document(self.session, self.directory, "Group", group.id)
+            return with_few_members(self.session, self.directory, group_document(group))
 
     def update(
         self, resource_type: ResourceType, resource: Resource[Any], *, expected_version: str | None = None
@@ -184,20 +203,29 @@ class DirectoryStorage(ScimStorage):
         version = None if expected_version is None else version_of(expected_version)
         with translated_errors():
             if _name(resource_type) == "User":
-                state = _user_resource(resource)
-                change_directory_user(
-                    self.session, self.directory, self.hold(resource_id), state, expected_version=version
-                )
+                user, held_user = _user_resource(resource), self.hold(resource_id)
+                change_directory_user(self.session, self.directory, held_user, user, expected_version=version)
             else:
-                group, members = _group_resource(resource), _members(resource)
-                change_group(self.session, self.directory, resource_id, group, members, expected_version=version)
+                state, members, held = _group_resource(resource), _members(resource), self.hold_group(resource_id)
+                change_group(self.session, self.directory, held, state, members, expected_version=version)
 
-    def written_document(self, resource_type: ResourceType, resource_id: str) -> StoredDocument:
-        """Return what was written as it is stored now: a user that is held is not read again."""
-        held = self.held
-        if _name(resource_type) == "User" and held is not None and held.row.user_id == resource_id:
-            return with_groups(self.session, self.directory, document_of(held.row))
-        return get_written_document(self.session, self.directory, _name(resource_type), resource_id)
+    def written_document(
+        self, resource_type: ResourceType, resource_id: str, projection: Projection | None = None
+    ) -> StoredDocument:
+        """Return what was written as it is stored now, which is not read again, for an answer that shows so much.
+
+        Of a large group it is without members, unless the answer is to show something in particular.
+        """
+        is_user = _name(resource_type) == "User"
+        document = (
+            user_document(self.hold(resource_id).row) if is_user else group_document(self.hold_group(resource_id))
+        )
+        if not shows_computed(projection):
+            return document
+        if is_user:
+            return with_groups(self.session, self.directory, document)
+        with_theirs = with_few_members if projection is None else with_members
+        return with_theirs(self.session, self.directory, document)
 
     def _written(self, resource_type: ResourceType, resource_id: str) -> Resource[Any]:
         """Return what was written as it is stored; of a large group no members."""
@@ -211,7 +239,8 @@ class DirectoryStorage(ScimStorage):
                 held = self.hold(resource_id)
                 delete_directory_user(self.session, self.directory, held, expected_version=version)
             else:
-                delete_group(self.session, self.directory, resource_id, expected_version=version)
+                held_group = self.hold_group(resource_id)
+                delete_group(self.session, self.directory, held_group, expected_version=version)
 
     def _model(self, resource_type: ResourceType) -> Any:
         return self.provider.model_for(resource_type)
@@ -230,17 +259,14 @@ class DirectoryStorage(ScimStorage):
         return resource
 
 
-def document_of(row: DirectoryUser) -> StoredDocument:
+def user_document(row: DirectoryUser) -> StoredDocument:
     """Return a directory user as it is read, without groups."""
-    return StoredDocument(
-        resource_type="User",
-        id=row.user_id,
-        text=row.document,
-        version=row.version,
-        created_at=row.created_at,
-        last_modified_at=row.last_modified_at,
-        computed={},
-    )
+    return StoredDocument("User", row.user_id, row.document, row.version, row.created_at, row.last_modified_at, NOTHING)
+
+
+def group_document(row: DirectoryGroup) -> StoredDocument:
+    """Return a directory group as it is read, without members."""
+    return StoredDocument("Group", row.id, row.document, row.version, row.created_at, row.last_modified_at, NOTHING)
 
 
 class _TranslatedErrors:

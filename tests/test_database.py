@@ -2,7 +2,9 @@
 
 import multiprocessing
 import sqlite3
+import weakref
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from threading import Barrier, Thread
 from threading import Event as Signal
@@ -201,6 +203,19 @@ def test_nothing_that_one_transaction_loaded_or_noted_is_there_in_the_next(insid
     with db.reading() as session:
         assert "noted" not in session.info
         assert (loaded.name, session.scalars(select(Organization)).one().name) == ("Acme", "Globex")
+
+
+@BOTH
+def test_what_a_unit_of_work_noted_does_not_wait_for_a_collection_to_be_freed(inside: Flask) -> None:
+    for is_failing in (False, True):
+        with suppress(ZeroDivisionError), db.unit_of_work() as session:
+            add_organization(session)
+            session.info["noted"] = [session]
+            if is_failing:
+                raise ZeroDivisionError
+        left = weakref.ref(session)
+        del session
+        assert left() is None
 
 
 @SQLITE

@@ -15,7 +15,7 @@ from config import Settings
 from database import db
 from errors import Conflict
 from models import Role, User
-from prepared import Prepared
+from prepared import Prepared, PreparedList
 from tests.conftest import looking_on
 
 ADDED = Prepared(insert(User))
@@ -29,6 +29,9 @@ RENAMED = Prepared(
     .where(User.id == bindparam("user"))
     .values(first_name=bindparam("name"), last_name="Constant")
     .returning(User.last_name, User.public_metadata)
+)
+SOME = PreparedList(
+    lambda ids: select(User.id).where(User.id.in_(ids), User.active == bindparam("active")).order_by(User.id)
 )
 METADATA = {"größe": [1, None, {"a": "“b”"}]}
 
@@ -47,6 +50,15 @@ def inside(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Flask]:
 def row_of(user_id: str) -> Any:
     with db.reading() as session:
         return BY_ID.row(session, {"user": user_id})
+
+
+@pytest.mark.parametrize("length", [1, 2, 10, 11, 500])
+def test_a_list_of_any_length_up_to_500_finds_each_of_its_values_once(inside: Flask, length: int) -> None:
+    ids = sorted(f"user_{number}" for number in range(length))
+    with db.unit_of_work() as session:
+        ADDED.run_all(session, [{"id": id_} for id_ in [*ids, "user_other"]])
+        assert SOME.rows(session, {"active": True}, ids) == [(id_,) for id_ in ids]
+        assert SOME.rows(session, {"active": False}, ids) == []
 
 
 def test_values_come_back_as_the_models_have_them_and_what_is_not_given_gets_its_default(inside: Flask) -> None:

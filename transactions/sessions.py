@@ -7,7 +7,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session, SessionTransaction
 from sqlalchemy.orm.session import JoinTransactionMode
 
-from prepared import RUNNER
+from prepared import RUNNER, Runner
 from transactions.kept import Connections, Kept
 from transactions.postgresql import PostgresqlConnections
 from transactions.sqlite import SqliteConnections
@@ -60,11 +60,16 @@ class WritingSession(Session):
 
         :raises DBAPIError: When it is not; ``rollback`` has to follow.
         """
-        if self.new or self.dirty or self.deleted or self.get_transaction() is not None:
+        if not self.is_untouched():
             super().commit()
+            self.close()
         kept = self._leave()
         if kept is not None:
             self._connections.commit(kept)
+
+    def is_untouched(self) -> bool:
+        """Tell whether nothing of the ORM took part, so that there is nothing to write, to end or to forget."""
+        return self.get_transaction() is None and not self.identity_map and not self.new
 
     def rollback(self, error: BaseException | None = None) -> None:
         """End the transaction, and leave nothing of it.
@@ -73,6 +78,7 @@ class WritingSession(Session):
         """
         is_broken = isinstance(error, SQLAlchemyError) and not isinstance(error, IntegrityError)
         try:
+            self.close()
             kept = self._leave()
         except SQLAlchemyError:
             kept, self._kept, is_broken = self._kept, None, True
@@ -80,8 +86,7 @@ class WritingSession(Session):
             self._connections.roll_back(kept, is_broken=is_broken)
 
     def _leave(self) -> Kept | None:
-        """Let go of the connection, which another thread may have next, and of all that was loaded."""
-        self.close()
+        """Let go of the connection, which another thread may have next."""
         kept, self._kept, self.bind = self._kept, None, self._connections.engine
         self.info.pop(RUNNER, None)
         return kept
@@ -95,3 +100,10 @@ def _start_with_statement(state: Any) -> None:
 @event.listens_for(WritingSession, "before_flush")
 def _start_with_flush(session: WritingSession, *_: object) -> None:
     session.start()
+
+
+@event.listens_for(WritingSession, "before_commit")
+def _send_before_release(session: WritingSession) -> None:
+    """Send what waits in a savepoint before its end, so that the savepoint is rolled back if any of it is refused."""
+    if session.in_nested_transaction():
+        Runner.of(session).send_waiting()

@@ -8,12 +8,13 @@ from typing import Any
 from sqlalchemy import bindparam, insert, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.base import Executable
 
 from clock import now_ms
 from ids import new_id
 from json_text import compact
 from models import Event, EventSequence, Organization, WebhookDelivery, WebhookEndpoint
-from prepared import Prepared, Runner
+from prepared import Prepared
 
 DESCRIPTIONS = {
     "scimUser.provisioned": "The directory added or reactivated a person; user and membership are there.",
@@ -41,13 +42,13 @@ ENVIRONMENT_STREAM = "environment"
 SKIPPED_NUMBERS = 1_000_000
 
 
-def _advance(upsert: Any) -> Prepared:
+def _advance(upsert: Any) -> Executable:
     """Return the statement that advances a counter.
 
     It is one statement, so that two writers who meet a stream for the first
     time wait for each other instead of failing.
     """
-    return Prepared(
+    advanced: Executable = (
         upsert(EventSequence)
         .values(stream=bindparam("of_stream"), last=bindparam("by_count"))
         .on_conflict_do_update(
@@ -55,10 +56,11 @@ def _advance(upsert: Any) -> Prepared:
         )
         .returning(EventSequence.last)
     )
+    return advanced
 
 
 ADDED_EVENTS, ADDED_DELIVERIES = Prepared(insert(Event)), Prepared(insert(WebhookDelivery))
-ADVANCE = {"postgresql": _advance(postgresql.insert), "sqlite": _advance(sqlite.insert)}
+ADVANCE = Prepared({"postgresql": _advance(postgresql.insert), "sqlite": _advance(sqlite.insert)})
 SUBSCRIPTIONS = Prepared(
     select(WebhookEndpoint.id, WebhookEndpoint.enabled_event_types)
     .where(
@@ -196,8 +198,7 @@ def _numbered(
 
 def next_in(session: Session, stream: str, count: int) -> int:
     """Advance a counter by ``count`` and return its new value. Its row is held until the end of the transaction."""
-    advance = ADVANCE[Runner.of(session).dialect.name]
-    [(value,)] = advance.rows(session, {"of_stream": stream, "by_count": count})
+    [(value,)] = ADVANCE.rows(session, {"of_stream": stream, "by_count": count})
     return int(value)
 
 

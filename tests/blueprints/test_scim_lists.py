@@ -284,6 +284,10 @@ def test_a_search_by_post_that_is_no_search_is_refused(acme: Tenant, body: bytes
 
 # -- Chosen attributes --------------------------------------------------------------------------
 
+# What changes nothing is answered as a read is.
+SAME_TITLE = okta.patch({"op": "replace", "path": "title", "value": "T"})
+NO_TITLE = okta.patch({"op": "remove", "path": "title"})
+
 
 @pytest.mark.parametrize(
     "query",
@@ -318,13 +322,16 @@ def test_chosen_attributes_are_those_that_the_models_would_answer(acme: Tenant, 
 
     assert acme.scim("GET", f"/Users/{user_id}", query_string=query).json == expected
     assert listed(acme, **query)["Resources"] == [expected]
+    assert acme.scim("PATCH", f"/Users/{user_id}", SAME_TITLE, query_string=query).json == expected
 
 
 def test_what_no_schema_declares_is_chosen_by_name_too(acme: Tenant) -> None:
     user_id = add(acme, "ann", custom={"a": 1, "b": 2}, **{BADGES: {"badge": 7, "colour": "red"}})
 
     def shown(**query: str) -> set[str]:
-        return set(acme.scim("GET", f"/Users/{user_id}", query_string=query).json) - {"schemas", "id"}
+        read = acme.scim("GET", f"/Users/{user_id}", query_string=query).json
+        assert acme.scim("PATCH", f"/Users/{user_id}", NO_TITLE, query_string=query).json == read
+        return set(read) - {"schemas", "id"}
 
     assert shown(attributes="userName") == {"userName"}
     assert shown(attributes="custom.a") == {"custom"}

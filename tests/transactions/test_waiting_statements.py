@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from app import create_app
 from blueprints.errors import is_deadlock, is_passing
 from config import Settings
-from database import db, savepoint
+from database import Savepoint, db
 from errors import Conflict
 from models import Organization, User
 from prepared import Prepared, Runner
@@ -41,9 +41,9 @@ def inside(database_url: str, tmp_path: Path) -> Iterator[Flask]:
             ADDED.run(session, {"id": "first"})
             RENAMED.run(session, {"user": "first", "name": "Ada"})
             NAMED.rows(session, {"user": "first"})
-            with savepoint(session):
+            with Savepoint(session):
                 pass
-        with pytest.raises(RuntimeError), db.unit_of_work() as session, savepoint(session):
+        with pytest.raises(RuntimeError), db.unit_of_work() as session, Savepoint(session):
             raise RuntimeError
         yield app
         db.session.remove()
@@ -200,10 +200,10 @@ def test_what_fails_in_a_savepoint_fails_there_and_takes_nothing_else_away(
         if not is_first:
             ADDED.run(session, {"id": "before"})
         for _ in range(2):
-            with pytest.raises((IntegrityError, RuntimeError)), savepoint(session):
+            with pytest.raises((IntegrityError, RuntimeError)), Savepoint(session):
                 ADDED.run(session, {"id": "gone"})
                 fail(session)
-            with savepoint(session):
+            with Savepoint(session):
                 ADDED.run(session, {"id": f"kept {len(waiting(session))}"})
                 RENAMED.run(session, {"user": "first", "name": "Grace"})
             session.connection().exec_driver_sql("DELETE FROM users WHERE id LIKE 'kept%%'")
