@@ -307,11 +307,9 @@ def _results(statement: Any, dialect: Dialect) -> list[tuple[int, Converter]]:
 def _bound_by(type_: TypeEngine[Any], dialect: Dialect) -> Converter | None:
     """Return what makes of a value of the models one of the driver; None where they are the same."""
     convert = type_.bind_processor(dialect)
-    if convert is None or dialect.name != "sqlite":
-        return convert
-    if isinstance(type_, Boolean):
-        return BITS.__getitem__
-    return _json_bound(convert) if isinstance(type_, JSON) else convert
+    if convert is not None and isinstance(type_, JSON):
+        return _json_bound(convert)
+    return BITS.__getitem__ if isinstance(type_, Boolean) and dialect.name == "sqlite" else convert
 
 
 def _read_by(type_: TypeEngine[Any], dialect: Dialect) -> Converter | None:
@@ -321,7 +319,7 @@ def _read_by(type_: TypeEngine[Any], dialect: Dialect) -> Converter | None:
     return _json_read(convert) if is_text and convert is not None else convert
 
 
-# What SQLAlchemy's own converters do for SQLite, with each value in several functions.
+# What SQLAlchemy's own converters do, and psycopg's, with each value in several functions.
 BITS = {True: 1, False: 0, None: None}
 EMPTY = {"{}": dict, "[]": list}  # as most are
 EMPTY_TEXTS = {kind: text for text, kind in EMPTY.items()}
