@@ -35,17 +35,16 @@ RESOURCE = re.compile(r"/scim/v2/(Users|Groups)/[^/]+/?")
 REPEATED_MS = {"tested": 2_000, "rate_limited": 10_000, 401: 5_000}
 
 
-def this_call(*, keep_bodies: bool) -> Call:
-    """Return this request as the log keeps it."""
-    arrival = this_request()
+def call_of(arrival: Arrival, *, keep_bodies: bool) -> Call:
+    """Return a request as the log keeps it."""
     sent = arrival.query_string
     query = kept_query(sent.decode("latin-1")) if sent and keep_bodies else ""
-    return Call(arrival.trace_id, arrival.method, arrival.path + query, arrival.scim_body, user_agent())
+    return Call(arrival.trace_id, arrival.method, arrival.path + query, arrival.scim_body, user_agent(arrival))
 
 
-def user_agent() -> str | None:
-    """Return what the client of this request calls itself, or None."""
-    return this_request().environ.get("HTTP_USER_AGENT") or None
+def user_agent(arrival: Arrival) -> str | None:
+    """Return what the client of a request calls itself, or None."""
+    return arrival.environ.get("HTTP_USER_AGENT") or None
 
 
 def keeps_bodies() -> bool:
@@ -53,20 +52,21 @@ def keeps_bodies() -> bool:
     return bool(current_app.config["ACTIVITY_BODIES"])
 
 
-def milliseconds() -> int:
-    """Return how long this request has taken so far."""
-    return round((time.perf_counter() - this_request().began_at) * 1000)
+def milliseconds(arrival: Arrival) -> int:
+    """Return how long a request has taken so far."""
+    return round((time.perf_counter() - arrival.began_at) * 1000)
 
 
 def log_write(session: Session, directory: Directory, status: int, text: str | None, detail: str | None = None) -> None:
     """Write a request that succeeded into the log, in its own transaction."""
-    outcome, keep = Outcome(status, text.encode() if text else None, detail, duration_ms=milliseconds()), keeps_bodies()
-    record_activity(session, directory, this_call(keep_bodies=keep), outcome, keep_bodies=keep)
+    arrival, keep = this_request(), keeps_bodies()
+    outcome = Outcome(status, text.encode() if text else None, detail, duration_ms=milliseconds(arrival))
+    record_activity(session, directory, call_of(arrival, keep_bodies=keep), outcome, keep_bodies=keep)
 
 
 def log_operations(session: Session, directory: Directory, results: Sequence[OperationResult]) -> None:
     """Write the operations of a Bulk request into the log, each as if it had come alone."""
-    parent, agent, keep = trace_id(), user_agent(), keeps_bodies()
+    parent, agent, keep = trace_id(), user_agent(this_request()), keeps_bodies()
     record_entries(session, [_entry_of(directory, result, parent, agent, keep_bodies=keep) for result in results])
 
 
@@ -152,10 +152,11 @@ def _note_stranger(response: Response, error: dict[str, Any]) -> None:
 
 
 def _write_refusal(organization_id: str, token_id: str, reason: str, response: Response, error: dict[str, Any]) -> None:
-    outcome = Outcome(response.status_code, response.get_data(), error.get("detail"), reason, milliseconds())
+    arrival = this_request()
+    outcome = Outcome(response.status_code, response.get_data(), error.get("detail"), reason, milliseconds(arrival))
     directory, keep = Directory(organization_id, token_id, label=_sent_label()), keeps_bodies()
     with db.unit_of_work() as session:
-        record_activity(session, directory, this_call(keep_bodies=keep), outcome, keep_bodies=keep)
+        record_activity(session, directory, call_of(arrival, keep_bodies=keep), outcome, keep_bodies=keep)
 
 
 def _sent_label() -> str | None:

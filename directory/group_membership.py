@@ -31,6 +31,18 @@ HELD_GROUPS = Prepared(
     .with_for_update(key_share=True)
 )
 LEFT_GROUPS = Prepared(delete(DirectoryGroupMember).where(*MEMBERSHIPS))
+GROUPS_OF = PreparedList(
+    lambda ids: (
+        select(DirectoryGroupMember.user_id, DirectoryGroup.id, DirectoryGroup.display_name, DirectoryGroup.external_id)
+        .join(
+            DirectoryGroup,
+            (DirectoryGroup.organization_id == DirectoryGroupMember.organization_id)
+            & (DirectoryGroup.id == DirectoryGroupMember.group_id),
+        )
+        .where(DirectoryGroupMember.organization_id == bindparam("organization"), DirectoryGroupMember.user_id.in_(ids))
+        .order_by(DirectoryGroupMember.joined_at, DirectoryGroup.id)
+    )
+)
 OF_GROUP = (
     DirectoryGroupMember.organization_id == bindparam("organization"),
     DirectoryGroupMember.group_id == bindparam("group"),
@@ -85,22 +97,12 @@ def groups_of(session: Session, directory: Directory, user_id: str) -> list[dict
 
 def groups_of_each(session: Session, directory: Directory, user_ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
     """Return for each person the pushed groups as the attribute mapping sees them, in the order of joining."""
-    query = (
-        select(DirectoryGroupMember.user_id, DirectoryGroup.id, DirectoryGroup.display_name, DirectoryGroup.external_id)
-        .join(
-            DirectoryGroup,
-            (DirectoryGroup.organization_id == DirectoryGroupMember.organization_id)
-            & (DirectoryGroup.id == DirectoryGroupMember.group_id),
-        )
-        .where(
-            DirectoryGroupMember.organization_id == directory.organization_id,
-            DirectoryGroupMember.user_id.in_(user_ids),
-        )
-        .order_by(DirectoryGroupMember.joined_at, DirectoryGroup.id)
-    )
+    session.flush()  # prepared statements do not see to that themselves
+    this = {"organization": directory.organization_id}
     groups: dict[str, list[dict[str, Any]]] = {user_id: [] for user_id in user_ids}
-    for user_id, group_id, name, external_id in session.execute(query):
-        groups[user_id].append({"value": name, "display": name, "id": group_id, "externalId": external_id})
+    for batch in batches(user_ids):
+        for user_id, group_id, name, external_id in GROUPS_OF.rows(session, this, batch):
+            groups[user_id].append({"value": name, "display": name, "id": group_id, "externalId": external_id})
     return groups
 
 

@@ -24,12 +24,27 @@ from errors import NotFound, VersionMismatch
 from folding import fold
 from ids import new_id
 from models import DirectoryGroup, DirectoryUser, User
-from prepared import Prepared
+from prepared import Prepared, PreparedList
 from webhooks.events import record_events
 
 THIS_GROUP = (DirectoryGroup.organization_id == bindparam("organization"), DirectoryGroup.id == bindparam("group"))
 HELD_GROUP = Prepared(select(*LOADED[DirectoryGroup]).where(*THIS_GROUP).with_for_update(key_share=True))
 DELETED_GROUP = Prepared(delete(DirectoryGroup).where(*THIS_GROUP))
+PEOPLE = PreparedList(lambda ids: select(*LOADED[User]).where(User.id.in_(ids)).order_by(User.id))
+HELD_PEOPLE = PreparedList(
+    lambda ids: select(*LOADED[User]).where(User.id.in_(ids)).order_by(User.id).with_for_update(key_share=True)
+)
+ACTIVE_ROWS = PreparedList(
+    lambda ids: (
+        select(*LOADED[DirectoryUser])
+        .where(
+            DirectoryUser.organization_id == bindparam("organization"),
+            DirectoryUser.user_id.in_(ids),
+            DirectoryUser.active,
+        )
+        .order_by(DirectoryUser.user_id)
+    )
+)
 
 
 def create_group(
@@ -166,29 +181,16 @@ def _reevaluate(session: Session, directory: Directory, rules: Rules, user_ids: 
     return followed
 
 
-def _people(session: Session, user_ids: Sequence[str], *, lock: bool = False) -> Sequence[User]:
-    """Return people in the order of their ids; with ``lock`` as they are now, held until the end of the transaction."""
-    if not user_ids:
-        return []
-    query = select(User).where(User.id.in_(user_ids)).order_by(User.id)
-    if lock:
-        query = query.with_for_update(key_share=True).execution_options(populate_existing=True)
-    return session.scalars(query).all()
+def _people(session: Session, user_ids: Sequence[str], *, lock: bool = False) -> list[User]:
+    """Return people in the order of their ids; with ``lock`` held until the end of the transaction."""
+    query = HELD_PEOPLE if lock else PEOPLE
+    return [loaded_row(User, columns) for columns in query.rows(session, {}, user_ids)] if user_ids else []
 
 
-def _active_rows(session: Session, directory: Directory, user_ids: Sequence[str]) -> Sequence[DirectoryUser]:
-    """Return the active ones of some directory users, as they are now."""
-    query = (
-        select(DirectoryUser)
-        .where(
-            DirectoryUser.organization_id == directory.organization_id,
-            DirectoryUser.user_id.in_(user_ids),
-            DirectoryUser.active,
-        )
-        .order_by(DirectoryUser.user_id)
-        .execution_options(populate_existing=True)
-    )
-    return session.scalars(query).all()
+def _active_rows(session: Session, directory: Directory, user_ids: Sequence[str]) -> list[DirectoryUser]:
+    """Return the active ones of some directory users."""
+    found = ACTIVE_ROWS.rows(session, {"organization": directory.organization_id}, user_ids)
+    return [loaded_row(DirectoryUser, columns) for columns in found]
 
 
 def _check_version(group: DirectoryGroup, expected: int | None) -> None:

@@ -89,9 +89,9 @@ def create_directory_user(session: Session, directory: Directory, resource: User
     rules = load_rules(session, directory)
     mapped = rules.mapping.evaluate(source, [])
     directory.warn(*mapped.warnings)
-    row, user = _find_stored(session, directory, resource, mapped)
-    is_new = user is None
     columns = {"active": True, "sent_groups": [], **_columns(resource, mapped), **stored_columns(resource.document)}
+    row, user = _find_stored(session, directory, resource, columns["email_key"])
+    is_new = user is None
     if user is None:
         user = add_person(session, vars(new_profile(directory, mapped)), active=columns["active"])
     if row is None:
@@ -109,13 +109,12 @@ def create_directory_user(session: Session, directory: Directory, resource: User
 
 
 def _find_stored(
-    session: Session, directory: Directory, resource: UserResource, mapped: Mapped
+    session: Session, directory: Directory, resource: UserResource, email_key: str | None
 ) -> tuple[DirectoryUser | None, User | None]:
     """Return the tombstone that a creation brings back, and the person whom it is about, both held; None for none.
 
     :raises Conflict: When the person is in the directory already.
     """
-    email_key = _email_key(mapped)
     known = {
         "organization": directory.organization_id,
         "user_name": resource.user_name_key,
@@ -292,6 +291,7 @@ def _check_version(row: DirectoryUser, expected: int | None) -> None:
 
 def _columns(resource: UserResource, mapped: Mapped) -> dict[str, Any]:
     """Return what a resource and its mapping say, as columns of its row, without the resource itself."""
+    address = mapped.fields.get("email_address")
     columns: dict[str, Any] = {
         "user_name": resource.user_name,
         "user_name_key": resource.user_name_key,
@@ -299,18 +299,13 @@ def _columns(resource: UserResource, mapped: Mapped) -> dict[str, Any]:
         "display_name": resource.display_name,
         "display_name_key": fold(resource.display_name) if resource.display_name is not None else None,
         "shown_active": resource.document.get("active"),
-        "email_key": _email_key(mapped),
+        "email_key": fold(address) if address else None,
     }
     if resource.sent_groups is not None:
         columns["sent_groups"] = resource.sent_groups
     if mapped.fields.get("active") is not None:  # an IdP that takes the attribute away says nothing about the person
         columns["active"] = mapped.fields["active"]
     return columns
-
-
-def _email_key(mapped: Mapped) -> str | None:
-    email = mapped.fields.get("email_address")
-    return fold(email) if email else None
 
 
 def _write_state(

@@ -32,6 +32,14 @@ ENDED_MEMBERSHIP = Prepared(
     .values(deleted_at=bindparam("now"), updated_at=bindparam("now"))
     .returning(HAS_SESSIONS)
 )
+ROLES = Prepared(select(Role.id, Role.permissions))
+WITH_ROLE = Prepared(
+    select(func.count()).where(
+        OrganizationMembership.organization_id == bindparam("organization"),
+        OrganizationMembership.deleted_at.is_(None),
+        OrganizationMembership.role_id == bindparam("role"),
+    )
+)
 
 
 def find_any_membership(session: Session, organization_id: str, user_id: str) -> OrganizationMembership | None:
@@ -127,14 +135,8 @@ def lost_last_admin(session: Session, left: OrganizationMembership) -> bool:
 
 def count_admins(session: Session, organization_id: str) -> int:
     """Return how many active members may manage provisioning."""
-    managing = [
-        role_id
-        for role_id, permissions in session.execute(select(Role.id, Role.permissions))
-        if PROVISIONING_MANAGE in permissions
-    ]
-    query = select(func.count()).where(
-        OrganizationMembership.organization_id == organization_id,
-        OrganizationMembership.deleted_at.is_(None),
-        OrganizationMembership.role_id.in_(managing),
-    )
-    return session.scalar(query) or 0
+    session.flush()  # prepared statements do not see to that themselves
+    managing = [role_id for role_id, permissions in ROLES.rows(session, {}) if PROVISIONING_MANAGE in permissions]
+    this = {"organization": organization_id}
+    counts = [WITH_ROLE.rows(session, {**this, "role": role_id}) for role_id in managing]
+    return sum(count for [(count,)] in counts)

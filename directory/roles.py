@@ -11,9 +11,10 @@ from sqlalchemy.orm.attributes import set_committed_value
 from clock import now_ms
 from directory.directories import Directory
 from directory.mapping import Mapped
-from directory.rows import is_plain, write_row
+from directory.rows import LOADED, is_plain, loaded_row, write_row
 from models import OrganizationMembership, Role
 from organizations.roles import default_role
+from prepared import Prepared, PreparedList
 
 BY_DEFAULT = "default"
 BY_MAPPING = "mapping"
@@ -22,6 +23,9 @@ BY_HAND = "manual"
 # In one warning, and in one query; an environment has a few roles, and somebody may be in a thousand groups.
 MAX_NAMED = 5
 MAX_KEYS_ASKED = 100
+
+ALL_ROLES = Prepared(select(*LOADED[Role]))
+NAMED_ROLES = PreparedList(lambda keys: select(*LOADED[Role]).where(Role.key.in_(keys)))
 
 
 class Roles(Protocol):
@@ -45,9 +49,11 @@ class AskedRoles:
         """See ``Roles``."""
         if not keys:
             return []
-        query = select(Role) if len(keys) > MAX_KEYS_ASKED else select(Role).where(Role.key.in_(keys))
+        self.session.flush()  # prepared statements do not see to that themselves
+        is_many = len(keys) > MAX_KEYS_ASKED
+        found = ALL_ROLES.rows(self.session, {}) if is_many else NAMED_ROLES.rows(self.session, {}, list(keys))
         wanted = set(keys)
-        return [role for role in self.session.scalars(query) if role.key in wanted]
+        return [role for role in (loaded_row(Role, columns) for columns in found) if role.key in wanted]
 
     def default(self) -> Role:
         """See ``Roles``."""

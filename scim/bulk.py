@@ -36,7 +36,7 @@ from scim.documents import StoredDocument
 from scim.handler import DirectoryHandler
 from scim.projection import Projection
 from scim.service import DirectoryService
-from scim.storage import DirectoryStorage, translated_errors
+from scim.storage import DirectoryStorage, TranslatedErrors
 from webhooks.events import deferred_events
 
 log = logging.getLogger(__name__)
@@ -372,7 +372,7 @@ class BulkRun:
             result.warnings.clear()
             result.effects.clear()
             try:
-                with translated_errors(), Savepoint(self.session):
+                with TranslatedErrors(), Savepoint(self.session):
                     return handler.serve(request, target)
             except IntegrityError:
                 continue  # somebody else was faster with the same; now it is there to be found

@@ -1,6 +1,5 @@
 """Our tables as the storage of scim2-server: models in, models out, one directory at a time."""
 
-from contextlib import AbstractContextManager
 from typing import Any
 
 from scim2_models import (
@@ -115,7 +114,7 @@ class DirectoryStorage(ScimStorage):
 
         :raises NotFoundException: When the directory has no such user.
         """
-        with translated_errors():
+        with TranslatedErrors():
             self.held = hold_directory_user(self.session, self.directory, user_id)
         return self.held
 
@@ -129,7 +128,7 @@ class DirectoryStorage(ScimStorage):
 
         :raises NotFoundException: When the directory has no such group.
         """
-        with translated_errors():
+        with TranslatedErrors():
             self.held_group = hold_group(self.session, self.directory, group_id)
         return self.held_group
 
@@ -140,12 +139,12 @@ class DirectoryStorage(ScimStorage):
 
     def change_members(self, group: DirectoryGroup, members: MemberChange) -> None:
         """Have people join and leave a group that is held, of which nothing else changes."""
-        with translated_errors():
+        with TranslatedErrors():
             change_group(self.session, self.directory, group, None, members)
 
     def write(self, held: HeldUser, state: UserResource) -> None:
         """Store the new state of a user; the lifecycle follows."""
-        with translated_errors():
+        with TranslatedErrors():
             change_directory_user(self.session, self.directory, held, _user_resource(state))
 
     def search(
@@ -181,7 +180,7 @@ class DirectoryStorage(ScimStorage):
 
     def add(self, resource_type: ResourceType, resource: Resource[Any] | UserResource) -> StoredDocument:
         """Store a new resource, and return it as it is stored; of a large group without members."""
-        with translated_errors():
+        with TranslatedErrors():
             if _name(resource_type) == "User":
                 return user_document(create_directory_user(self.session, self.directory, _user_resource(resource)))
             assert isinstance(resource, Resource)
@@ -201,7 +200,7 @@ class DirectoryStorage(ScimStorage):
         """Store the whole new state of a resource, and read nothing back."""
         resource_id = resource.id or ""
         version = None if expected_version is None else version_of(expected_version)
-        with translated_errors():
+        with TranslatedErrors():
             if _name(resource_type) == "User":
                 user, held_user = _user_resource(resource), self.hold(resource_id)
                 change_directory_user(self.session, self.directory, held_user, user, expected_version=version)
@@ -234,7 +233,7 @@ class DirectoryStorage(ScimStorage):
     def delete(self, resource_type: ResourceType, resource_id: str, *, expected_version: str | None = None) -> None:
         """Delete a resource for the IdP; the lifecycle follows."""
         version = None if expected_version is None else version_of(expected_version)
-        with translated_errors():
+        with TranslatedErrors():
             if _name(resource_type) == "User":
                 held = self.hold(resource_id)
                 delete_directory_user(self.session, self.directory, held, expected_version=version)
@@ -269,23 +268,18 @@ def group_document(row: DirectoryGroup) -> StoredDocument:
     return StoredDocument("Group", row.id, row.document, row.version, row.created_at, row.last_modified_at, NOTHING)
 
 
-class _TranslatedErrors:
-    """See ``translated_errors``; a generator would take four times the calls, and every write passes here twice."""
+class TranslatedErrors:
+    """Turns the errors of the domain and of the database into those of the protocol (RFC 7644 §3.12).
+
+    As a generator it would take four times the calls, and every write passes here twice.
+    """
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, DBAPIError | DomainError):
+        if error is not None and isinstance(error, DBAPIError | DomainError):
             _raise_translated(error)
-
-
-def translated_errors() -> AbstractContextManager[None]:
-    """Turn the errors of the domain and of the database into those of the protocol (RFC 7644 §3.12)."""
-    return _TRANSLATED
-
-
-_TRANSLATED = _TranslatedErrors()
 
 
 def _raise_translated(error: BaseException) -> None:

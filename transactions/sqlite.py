@@ -178,7 +178,9 @@ class SqliteConnections(Connections):
 
 
 def _is_over(writer: Kept) -> bool:
-    """End a transaction that was not committed, and tell whether that went well."""
+    """End a transaction that was not committed, if there is one, and tell whether that went well."""
+    if not writer.driver.in_transaction:
+        return True
     try:
         writer.runner.rollback()
     except SQLAlchemyError:
