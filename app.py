@@ -19,6 +19,7 @@ from blueprints import auth, errors, health, logs, management, metrics, profile,
 from blueprints.application import Application, CookieSessions, FormProtection, ProxyHeaders
 from blueprints.limits import limiter
 from blueprints.management import docs
+from blueprints.windows import MACHINE
 from config import Settings
 from database import db
 from organizations.sessions import MINUTE_MS, SessionLimits
@@ -93,6 +94,12 @@ def redis_patience() -> dict[str, Any]:
     return {"socket_connect_timeout": 1, "socket_timeout": 1, "retry": Retry(NoBackoff(), 1, (RedisConnectionError,))}
 
 
+def limits_storage(settings: Settings) -> str:
+    """Return where limits are counted: a machine with a Redis of its own is the only one, and counts in its memory."""
+    redis_url = settings.redis_url.replace("unix://", "redis+unix://", 1)  # as limits calls a socket
+    return f"{MACHINE}{redis_url}" if settings.embedded_redis else redis_url
+
+
 # How long PostgreSQL is waited for. What the address of the database says itself counts before these.
 POSTGRESQL_PATIENCE: dict[str, Any] = {
     "connect_timeout": 5,
@@ -129,7 +136,7 @@ def flask_config(settings: Settings) -> dict[str, object]:
         "WTF_CSRF_SECRET_KEY": [*settings.secret_key_fallbacks, settings.secret_key],
         "SQLALCHEMY_DATABASE_URI": settings.database_url,
         "SQLALCHEMY_ENGINE_OPTIONS": engine_options(settings.database_url),
-        "RATELIMIT_STORAGE_URI": settings.redis_url.replace("unix://", "redis+unix://", 1),  # as limits calls a socket
+        "RATELIMIT_STORAGE_URI": limits_storage(settings),
         "RATELIMIT_STORAGE_OPTIONS": redis_patience(),
         "RATELIMIT_STRATEGY": "moving-window",
         "RATELIMIT_IN_MEMORY_FALLBACK_ENABLED": True,

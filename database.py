@@ -4,9 +4,9 @@ import logging
 import sqlite3
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, cast
 
-from flask import current_app
+from flask import Flask, current_app
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import Connection, Engine, Index, Pool, UniqueConstraint, event
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -60,9 +60,18 @@ class Database(SQLAlchemy):
         return self._connections().reading()
 
     def _connections(self) -> Connections:
-        kept: dict[str, Any] = current_app.extensions
+        kept: dict[str, Any] = _this_application().extensions
         connections: Connections | None = kept.get(CONNECTIONS)
         return connections or kept.setdefault(CONNECTIONS, connections_of(self.engine))
+
+    def _teardown_session(self, exc: BaseException | None) -> None:
+        """Remove the session of a context that asked for one of Flask-SQLAlchemy's: nothing that is served does."""
+        if self.session.registry.registry:
+            super()._teardown_session(exc)
+
+
+# What ``current_app`` stands for, which it would look for with each attribute.
+_this_application: Callable[[], Flask] = cast(Any, current_app)._get_current_object
 
 
 class UnitOfWork:

@@ -22,8 +22,12 @@ WORKS = ("read by id", "look-up by userName", "create")
 
 
 def measure(*, size: int, repeat: int, seconds: float = SECONDS) -> list[Measurement]:
-    """Return requests per second with one process and with two, beside each other; the start, and the memory."""
-    runs: dict[tuple[str, int], list[float]] = {}
+    """Return requests per second with one process and with two, beside each other; the start, and the memory.
+
+    The processor time of a request tells what the rate cannot where the load takes of the same processors: whether
+    two processes stand in each other's way.
+    """
+    runs: dict[tuple[str, int], list[tuple[Round, float]]] = {}
     memory: dict[int, list[float]] = {1: [], 2: []}
     starts: list[float] = []
     for _ in range(repeat):
@@ -32,14 +36,29 @@ def measure(*, size: int, repeat: int, seconds: float = SECONDS) -> list[Measure
                 starts.append(started)
                 for work in WORKS:
                     step(work, seconds / 3)
-                    runs.setdefault((work, processes), []).append(step(work, seconds).per_second)
+                    before = server.cpu_seconds()
+                    done = step(work, seconds)
+                    cpu = (server.cpu_seconds() - before) / done.requests * 1000
+                    runs.setdefault((work, processes), []).append((done, cpu))
                 memory[processes].append(server.memory())
     rows: list[Measurement] = []
     for work in WORKS:
-        one = Measurement(f"{work}, one process", "/s", runs[work, 1])
-        rows += [one, Measurement(f"{work}, two processes", "/s", runs[work, 2], beside=(one,))]
+        one = _row(f"{work}, one process", runs[work, 1])
+        rows += [one, _row(f"{work}, two processes", runs[work, 2], beside=(one,))]
     largest = [Measurement(f"memory of the larger of {number}", "MiB", memory[number]) for number in (1, 2)]
     return [*rows, Measurement("from the start until it answers", "ms", starts), *largest]
+
+
+def _row(name: str, runs: list[tuple[Round, float]], beside: tuple[Measurement, ...] = ()) -> Measurement:
+    return Measurement(
+        name,
+        "/s",
+        [done.per_second for done, _ in runs],
+        beside=beside,
+        p50=[done.percentile(0.5) for done, _ in runs],
+        p99=[done.percentile(0.99) for done, _ in runs],
+        cpu=[cpu for _, cpu in runs],
+    )
 
 
 @contextmanager

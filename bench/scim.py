@@ -1,9 +1,10 @@
 """SCIM: requests per second of one web process on one processor, beside other servers that do the same work.
 
 The product runs as in production: gunicorn with its settings, SQLite with every commit on disk, the rate limit counted
-in Redis (on the same processor), events and the activity log written. Beside it stand scim2-server with its
-storage in memory and a bare Flask route, both under the same gunicorn, and a loop that inserts into SQLite and
-commits. All take turns, round by round, and each is warmed first; every answer is checked.
+in memory as ``flask serve`` has it, events and the activity log written. Beside it stand scim2-server with its
+storage in memory and a bare Flask route, both under the same gunicorn; the same route under the threads that gunicorn
+comes with; and a loop that inserts into SQLite and commits. All take turns, round by round, and each is warmed
+first; every answer is checked.
 """
 
 import multiprocessing
@@ -29,7 +30,8 @@ SECONDS = 1.5
 WARM_SECONDS = 0.5
 # Beyond what one process answers, so that the limit is counted and never reached.
 RATE_LIMIT = "10000 per second"
-OURS, BARE, PEER, LOOP = "authn-scim", "bare Flask route", "scim2-server in memory", "SQLite insert and commit"
+OURS, PEER, LOOP = "authn-scim", "scim2-server in memory", "SQLite insert and commit"
+BARE, BARE_THREADS = "bare Flask route", "bare Flask route under gunicorn's own threads"
 # A linear search over so many people takes the other server seconds.
 LARGEST_FOR_PEER = 10_000
 
@@ -50,6 +52,7 @@ def measure(*, size: int, repeat: int, seconds: float = SECONDS) -> list[Measure
     rows: list[Measurement] = []
     with ExitStack() as stack:
         steps = {OURS: stack.enter_context(_product(size)), BARE: stack.enter_context(_bare())}
+        steps[BARE_THREADS] = stack.enter_context(_bare(GUNICORN_CMD_ARGS="--worker-class gthread"))
         if size <= LARGEST_FOR_PEER:
             steps[PEER] = stack.enter_context(_peer(size))
         for work in MAKERS:
@@ -132,9 +135,9 @@ def _product(size: int, *, postgresql: bool = False) -> Iterator[dict[str, Step]
 
 
 @contextmanager
-def _bare() -> Iterator[dict[str, Step]]:
+def _bare(**environ: str) -> Iterator[dict[str, Step]]:
     with ExitStack() as stack:
-        server = stack.enter_context(web("bench.applications:bare()", {}))
+        server = stack.enter_context(web("bench.applications:bare()", environ))
         directory = Directory("/scim/v2", "none", [str(number) for number in range(100)], ["nobody"], 100)
         yield _steps(stack, server, {"read by id": works(directory)["read by id"]})
 

@@ -1,7 +1,7 @@
 """A request, and what is found out about it once and asked for many times.
 
-``request`` and ``g`` of Flask look for the request anew with each attribute; what every request passes
-takes ``this_request()`` once instead.
+``request``, ``g`` and ``current_app`` of Flask look for what they stand for anew with each attribute; what every
+request passes takes ``this_request()`` once instead.
 """
 
 import time
@@ -9,7 +9,8 @@ from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
-from flask import Request, request
+from flask import Flask, Request, current_app
+from flask.globals import _cv_request
 
 from ids import new_id
 from organizations.scim_tokens import TokenHolder
@@ -66,8 +67,13 @@ class Arrival(Request):
             super().close()
 
 
-# Returns the request that is answered here.
-this_request: Callable[[], Arrival] = cast(Any, request)._get_current_object
+def this_request() -> Arrival:
+    """Return the request that is answered here."""
+    return _cv_request.get().request  # type: ignore[return-value]
+
+
+# Returns the application that answers it.
+this_application: Callable[[], Flask] = cast(Any, current_app)._get_current_object
 
 
 def audience_of(path: str) -> str:

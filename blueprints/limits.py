@@ -1,4 +1,4 @@
-"""Rate limits: one limiter over Redis, shared by every web process, and a short way for who has a place."""
+"""Rate limits: one limiter, shared by every web process, and a short way for who has a place."""
 
 import os
 import socket
@@ -15,6 +15,7 @@ from limits.storage import RedisStorage
 from redis.exceptions import RedisError
 
 from blueprints.arrivals import this_request
+from blueprints.windows import LARGEST_AMOUNT, MachineStorage, PlacesHere
 
 
 class Limiter(flask_limiter.Limiter):
@@ -35,8 +36,8 @@ class Limiter(flask_limiter.Limiter):
         app.after_request(lambda response: response if this_request().has_place else deduct(response))
 
     @property
-    def is_counting_in_redis(self) -> bool:
-        """Tell whether Redis is there, as far as is known: it is asked again now and then while it is not."""
+    def is_counting_for_all(self) -> bool:
+        """Tell whether all processes count together: while Redis is away each counts alone, and asks now and then."""
         return not self._storage_dead
 
     def _check_request_limit(self, callable_name: str | None = None, in_middleware: bool = True) -> None:
@@ -54,7 +55,7 @@ ANSWERS = {b":1\r\n": True, b"$-1\r\n": False, b"_\r\n": False}
 ANSWER_BYTES = 1024
 
 
-class Places:
+class PlacesInRedis:
     """Counts requests under one limit, by the limiter's own script, over a connection that each thread keeps.
 
     So it is the limiter's window that is counted in, without its pool, its retries, and what its client does to find
@@ -92,6 +93,16 @@ class Places:
             kept = self._of_thread.kept = (os.getpid(), connection)
         wire: socket.socket = kept[1]._sock
         return wire
+
+
+Places = PlacesInRedis | PlacesHere
+
+
+def places_of(storage: RedisStorage, limit: RateLimitItem, scope: str) -> Places:
+    """Return what counts under a limit where its storage does."""
+    if isinstance(storage, MachineStorage) and limit.amount <= LARGEST_AMOUNT:
+        return PlacesHere(storage, limit, scope)
+    return PlacesInRedis(storage, limit, scope)
 
 
 limiter = Limiter(get_remote_address)

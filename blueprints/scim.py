@@ -22,11 +22,11 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Rule
 
 from blueprints.application import Application
-from blueprints.arrivals import Arrival, this_request
+from blueprints.arrivals import Arrival, this_application, this_request
 from blueprints.auth import note_token_use, require_directory_on, require_token_holder, usable_token_holder
 from blueprints.bodies import has_no_body, request_body
 from blueprints.errors import is_deadlock, scim_answer
-from blueprints.limits import Places, limiter
+from blueprints.limits import Places, limiter, places_of
 from blueprints.scim_activity import DISCOVERY, log_operations, log_write, note_answer
 from clock import now_ms
 from database import db
@@ -94,7 +94,7 @@ def has_place_in_limit() -> bool:
     """
     arrival = this_request()
     holder = arrival.token_holder
-    if holder is None or not holder.is_usable(now_ms()) or not limiter.is_counting_in_redis:
+    if holder is None or not holder.is_usable(now_ms()) or not limiter.is_counting_for_all:
         return False
     cost = 1 if arrival.method != "POST" else operation_count()
     arrival.has_place = provider().places.take(holder.token_id, cost)
@@ -137,7 +137,7 @@ def set_up(state: BlueprintSetupState) -> None:
     app.extensions["scim"] = ServiceProvider(
         DirectoryService(PROVIDER, secret=secret, bulk=bulk),
         OperationService(PROVIDER, secret=secret),
-        Places(storage, parse_rate(config["SCIM_RATE_LIMIT"]), bp.name),
+        places_of(storage, parse_rate(config["SCIM_RATE_LIMIT"]), bp.name),
         config["SCIM_BASE_URL"],
     )
 
@@ -164,7 +164,7 @@ def match_plain_path(rule: Rule, arrival: Arrival) -> bool:
 
 def provider() -> ServiceProvider:
     """Return SCIM as this application speaks it."""
-    of_application: ServiceProvider = current_app.extensions["scim"]
+    of_application: ServiceProvider = this_application().extensions["scim"]
     return of_application
 
 

@@ -1,9 +1,10 @@
 """How gunicorn serves the application; the address and the number of processes are given on its command line."""
 
 import gc
+import select
 
-# Threads, so that a slow or idle connection does not hold a whole process; and none is held for ever.
-worker_class = "web_worker.Worker"
+# Threads, so that a slow request does not hold a whole process; and none is held for ever, or by an idle connection.
+worker_class = "web_worker.epoll.EpollWorker" if hasattr(select, "epoll") else "web_worker.worker.Worker"
 threads = 8
 
 # Loaded once, before the processes fork: a bad setting stops the start with its sentence, and memory is shared.

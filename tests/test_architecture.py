@@ -23,7 +23,7 @@ GROUND = {
 }  # may be imported by all of them, and import only each other
 APART = {"config": set(), "supervision": set(), "serving": {"supervision"}, "web_worker": set(), "simulator": set()}
 MAY_KNOW_FLASK = {"app", "cli", "jobs", "blueprints", "database"}
-SHARED_BY_BLUEPRINTS = {"application", "arrivals", "auth", "bodies", "errors", "limits", "scim_activity"}
+SHARED_BY_BLUEPRINTS = {"application", "arrivals", "auth", "bodies", "errors", "limits", "scim_activity", "windows"}
 
 OURS = {*ROOMS, *GROUND, *APART}
 FILES = sorted(path for room in OURS for path in (*ROOT.glob(f"{room}.py"), *(ROOT / room).rglob("*.py")))

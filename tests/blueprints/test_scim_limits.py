@@ -1,10 +1,11 @@
-"""The limit of a token: one question to Redis for each request, and a count of its own while Redis is away."""
+"""The limit of a token: counted in the memory of the only machine, or by one question to the Redis of several."""
 
 import logging
 
 import pytest
 from redis import Redis
 from sqlalchemy import update
+from werkzeug.test import TestResponse
 
 from app import create_app
 from clock import now_ms
@@ -72,6 +73,24 @@ def test_while_redis_is_away_a_process_counts_for_itself(
     assert [answer.status_code for answer in answers] == [200] * 3 + [429] * 2
     assert 1 <= int(answers[-1].headers["Retry-After"]) <= 60
     assert "in-memory" in caplog.text
+
+
+def test_a_machine_with_a_redis_of_its_own_counts_without_asking_it(
+    environ: dict[str, str], acme: Tenant, globex: Tenant, caplog: pytest.LogCaptureFixture
+) -> None:
+    del environ["REDIS_URL"]  # and none was started
+    app = create_app(Settings.from_environment({**environ, "SCIM_RATE_LIMIT": "4 per minute"}))
+
+    def get(tenant: Tenant) -> TestResponse:
+        headers = {"Authorization": f"Bearer {tenant.scim_token}"}
+        return app.test_client().get("/scim/v2/Users", headers=headers)
+
+    assert [get(acme).status_code for _ in range(6)] == [200] * 4 + [429] * 2
+    assert get(globex).status_code == 200
+    refused = get(acme)
+    assert refused.json["detail"].startswith("rate_limited: more than 4 per 1 minute")
+    assert 1 <= int(refused.headers["Retry-After"]) <= 60
+    assert "in-memory" not in caplog.text
 
 
 def test_the_holder_of_a_revoked_token_takes_no_place(environ: dict[str, str], request: pytest.FixtureRequest) -> None:

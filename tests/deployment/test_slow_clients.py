@@ -40,7 +40,7 @@ def address(tmp_path: Path, environ: dict[str, str]) -> Iterator[tuple[str, int]
     """One web process that waits one second for a request to arrive."""
     conf = tmp_path / "gunicorn.conf.py"
     shared = (ROOT / "deploy" / "gunicorn.conf.py").read_text()
-    conf.write_text(f"{shared}\nimport web_worker\nweb_worker.RECEIVE_SECONDS = 1.0\n")
+    conf.write_text(f"{shared}\nimport web_worker.worker\nweb_worker.worker.RECEIVE_SECONDS = 1.0\n")
     port = free_port()
     gunicorn = Path(sys.executable).parent / "gunicorn"
     process = subprocess.Popen(

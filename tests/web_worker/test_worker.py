@@ -1,0 +1,223 @@
+"""A web process answers whoever sends a whole request, in the order of each connection, and holds on to nobody else."""
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, clean_environment, free_port, wait_until
+
+pytestmark = pytest.mark.slow
+
+EPOLL = "web_worker.epoll.EpollWorker"
+WORKERS = [EPOLL, "web_worker.worker.Worker"]
+# Tells what it was asked, and does what it is asked to.
+APPLICATION = """
+import time
+from pathlib import Path
+
+def answer(environ, start_response):
+    path, body = environ["PATH_INFO"], environ["wsgi.input"].read()
+    if path == "/exits":
+        raise SystemExit("by mistake")
+    if path == "/fails-halfway":
+        start_response("200 OK", [("Content-Length", "8")])
+        return failing()
+    if path == "/sleeps":
+        Path("asleep").touch()
+        time.sleep(2)
+    if path == "/file":
+        start_response("200 OK", [("Content-Length", str(Path("file").stat().st_size))])
+        return environ["wsgi.file_wrapper"](open("file", "rb"))
+    text = f"{environ['REQUEST_METHOD']} {path} {len(body)}".encode()
+    start_response("200 OK", [("Content-Length", str(len(text)))])
+    return [text]
+
+def failing():
+    yield b"half"
+    raise ValueError("halfway")
+"""
+
+
+class Client:
+    """A connection to the server, read as bytes."""
+
+    def __init__(self, port: int) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=15)
+
+    def ask(self, path: str, *headers: str, method: str = "GET", body: bytes = b"") -> bytes:
+        self.send(request(path, *headers, method=method, body=body))
+        return self.read()
+
+    def send(self, data: bytes) -> None:
+        self.socket.sendall(data)
+
+    def read(self) -> bytes:
+        """Return the next answer whole, or what came before the connection ended."""
+        received = b""
+        while b"\r\n\r\n" not in received:
+            if not (part := self.socket.recv(1)):
+                return received
+            received += part
+        size = int(re.search(rb"Content-Length: (\d+)", received)[1])  # type: ignore[index]
+        while size and (part := self.socket.recv(size)):
+            received, size = received + part, size - len(part)
+        return received
+
+    def is_closed(self) -> bool:
+        return self.socket.recv(1) == b""
+
+
+def request(path: str, *headers: str, method: str = "GET", body: bytes = b"") -> bytes:
+    lines = [f"{method} {path} HTTP/1.1", "Host: x", *headers, *([f"Content-Length: {len(body)}"] if body else [])]
+    return "\r\n".join([*lines, "\r\n"]).encode() + body
+
+
+class Server:
+    """gunicorn with the settings of production."""
+
+    def __init__(self, directory: Path, worker: str) -> None:
+        self.port = free_port()
+        self.directory = directory
+        command = [
+            *(
+                str(Path(sys.executable).parent / "gunicorn"),
+                "told:answer",
+                "--config",
+                str(ROOT / "deploy/gunicorn.conf.py"),
+            ),
+            *("--pythonpath", f"{directory},{ROOT}", "--worker-class", worker, "--keep-alive", "1"),
+            *("--bind", f"127.0.0.1:{self.port}", "--chdir", str(directory)),
+        ]
+        (directory / "told.py").write_text(APPLICATION)
+        with (directory / "log").open("wb") as log:
+            self.process = subprocess.Popen(command, cwd=directory, env=clean_environment(directory), stderr=log)
+
+    def client(self) -> Client:
+        return Client(self.port)
+
+    def log(self) -> str:
+        return (self.directory / "log").read_text()
+
+
+@pytest.fixture(params=WORKERS, ids=WORKERS)
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
+    server = Server(tmp_path, request.param)
+
+    def answers() -> bool:
+        try:
+            return b"200 OK" in server.client().ask("/")
+        except OSError:
+            return False
+
+    wait_until(answers)
+    yield server
+    server.process.terminate()
+    server.process.wait(20)
+
+
+def test_a_connection_is_answered_again_and_again(server: Server) -> None:
+    client = server.client()
+    for number in range(20):
+        answer = client.ask(f"/{number}", method="POST", body=b"x" * number)
+        assert answer.endswith(f"POST /{number} {number}".encode())
+        assert b"Connection: keep-alive" in answer
+
+
+def test_requests_that_come_at_once_are_answered_in_their_order(server: Server) -> None:
+    client = server.client()
+    client.send(b"".join(request(f"/{number}", method="POST", body=b"12") for number in range(30)))
+    assert [client.read().rpartition(b"\n")[2] for _ in range(30)] == [b"POST /%d 2" % number for number in range(30)]
+
+
+def test_many_connections_are_served_side_by_side(server: Server) -> None:
+    def talk(number: int) -> list[bytes]:
+        client = server.client()
+        return [client.ask(f"/{number}/{turn}").rpartition(b"\n")[2] for turn in range(20)]
+
+    with ThreadPoolExecutor(30) as pool:
+        told = list(pool.map(talk, range(60)))
+    assert told == [[b"GET /%d/%d 0" % (number, turn) for turn in range(20)] for number in range(60)]
+
+
+def test_a_file_is_sent_whole(server: Server) -> None:
+    content = bytes(range(256)) * 4_000
+    (server.directory / "file").write_bytes(content)
+    client = server.client()
+    assert client.ask("/file").partition(b"\r\n\r\n")[2] == content
+    assert client.ask("/after").endswith(b"GET /after 0")
+
+
+def test_who_wants_the_connection_closed_is_answered_first(server: Server) -> None:
+    client = server.client()
+    assert b"Connection: close" in client.ask("/", "Connection: close")
+    assert client.is_closed()
+
+
+@pytest.mark.parametrize("has_asked", [True, False], ids=["after a request", "before any"])
+def test_an_idle_connection_is_closed(server: Server, has_asked: bool) -> None:
+    client = server.client()
+    if has_asked:
+        client.ask("/")
+    assert client.is_closed()
+
+
+@pytest.mark.parametrize("server", [EPOLL], indirect=True)
+def test_idle_connections_hold_no_thread(server: Server) -> None:
+    with ExitStack() as stack:
+        for _ in range(100):
+            stack.enter_context(server.client().socket)
+        assert server.client().ask("/").endswith(b"GET / 0")
+
+
+@pytest.mark.parametrize("data", [b"no request\r\n\r\n", b"GET / HTTP/1.1\r\nHost : x\r\n\r\n", b"GET /\nHost: x\n\n"])
+def test_what_is_no_request_is_refused_and_the_connection_closed(server: Server, data: bytes) -> None:
+    client = server.client()
+    client.send(data)
+    assert client.read().startswith(b"HTTP/1.1 400 Bad Request")
+    assert client.is_closed()
+
+
+def test_an_answer_that_fails_halfway_is_seen_to_be_too_short(server: Server) -> None:
+    client = server.client()
+    assert client.ask("/fails-halfway").endswith(b"\r\n\r\nhalf")
+    assert client.is_closed()
+    assert "ValueError: halfway" in server.log()
+
+
+def test_a_process_whose_application_wants_to_exit_goes_on(server: Server) -> None:
+    for _ in range(20):  # more than it has threads
+        server.client().ask("/exits")
+    wait_until(lambda: server.client().ask("/").endswith(b"GET / 0"))
+
+
+def test_a_server_that_stops_answers_what_has_begun_and_keeps_nobody(server: Server) -> None:
+    with ThreadPoolExecutor() as pool:
+        idle = [server.client() for _ in range(3)]
+        for client in idle[:2]:
+            client.ask("/")
+        asleep = pool.submit(server.client().ask, "/sleeps")
+        wait_until((server.directory / "asleep").exists)
+        stopping_at = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        assert asleep.result(10).endswith(b"GET /sleeps 0")
+        server.process.wait(10)
+        assert time.monotonic() - stopping_at < 9
+        assert all(client.is_closed() for client in idle)
+
+
+def test_a_half_of_a_request_is_waited_for(server: Server) -> None:
+    client = server.client()
+    whole = request("/late", method="POST", body=b"12345")
+    client.send(whole[:-2])
+    time.sleep(1.5)
+    client.send(whole[-2:])
+    assert client.read().endswith(b"POST /late 5")

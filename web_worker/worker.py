@@ -1,0 +1,110 @@
+"""Requests of a connection, answered one after another; with a limit to how long one may take to arrive.
+
+gunicorn waits for the rest of a request for ever. A client that sends one byte now
+and then would hold a thread as long as it likes, and a few such clients all of them.
+"""
+
+import socket
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+from gunicorn.http import wsgi
+from gunicorn.workers.gthread import TConn, ThreadWorker
+
+from web_worker.wire import Answer, Requests
+
+RECEIVE_SECONDS = 30.0
+
+
+class Worker(ThreadWorker):  # type: ignore[misc]
+    """Serves with threads, and stops listening to a client whose request is not whole after ``RECEIVE_SECONDS``.
+
+    Only the receiving half of the connection is closed. So a request that is
+    whole and takes longer to be answered is answered all the same.
+    """
+
+    def init_process(self) -> None:
+        """Get ready, and serve until told to stop."""
+        self._receiving: dict[TConn, float] = {}
+        # A setting is else looked up in a dictionary of objects, some 25 times for a request.
+        settings = {name: setting.get() for name, setting in self.cfg.settings.items()}
+        self.cfg.__dict__.update({name: value for name, value in settings.items() if not hasattr(type(self.cfg), name)})
+        self._is_plain_http = (
+            not self.cfg.is_ssl and self.cfg.protocol == "http" and "h2" not in self.cfg.http_protocols
+        )
+        super().init_process()
+
+    def handle(self, conn: TConn) -> Any:
+        """Answer one request of a connection, and tell whether there may be another one."""
+        if conn.parser is None and self._is_plain_http:
+            conn.parser = Requests(self.cfg, conn.sock, conn.client)
+        self._receiving[conn] = time.monotonic()
+        try:
+            return super().handle(conn)
+        finally:
+            self._receiving.pop(conn, None)
+
+    def handle_request(self, req: Any, conn: TConn) -> bool:
+        """Have the application answer a request, and tell whether the connection stays open.
+
+        :raises OSError: When the client has gone.
+        """
+        answer: Any = None
+        environ: dict[str, Any] = {}
+        self.cfg.pre_request(self, req)
+        try:
+            began = time.perf_counter()
+            answer, environ = wsgi.create(req, conn.sock, conn.client, conn.server, self.cfg, response_class=Answer)
+            environ["wsgi.multithread"] = True
+            if self._is_last_of_connection():
+                answer.force_close()
+            parts = self.wsgi(environ, answer.start_response)
+            try:
+                _send(answer, parts, environ)
+            finally:
+                self.log.access(answer, req, environ, timedelta(seconds=time.perf_counter() - began))
+                if hasattr(parts, "close"):
+                    parts.close()
+            return not answer.should_close()
+        except OSError:
+            raise
+        except (Exception, SystemExit):
+            if answer is None or not answer.headers_sent:
+                raise  # the client is told that it failed
+            self.log.exception("Error handling request")
+            return False
+        finally:
+            self.cfg.post_request(self, req, environ, answer)
+
+    def _is_last_of_connection(self) -> bool:
+        """Count a request, and tell whether its connection has to be closed after it."""
+        self.nr += 1
+        if self.nr >= self.max_requests:
+            self.alive = False  # another process takes this one's place
+        return not (self.alive and self.cfg.keepalive and self.nr_conns <= self.max_keepalived)
+
+    def murder_keepalived(self, force: bool = False) -> None:
+        """Let go of clients who take too long, once a second: for their next request, or with one."""
+        super().murder_keepalived(force)
+        began_before = time.monotonic() - RECEIVE_SECONDS
+        for conn, began in list(self._receiving.items()):
+            if began < began_before and self._receiving.pop(conn, None) is not None:
+                stop_listening(conn)
+
+
+def _send(answer: Answer, parts: Iterable[bytes], environ: dict[str, Any]) -> None:
+    if isinstance(parts, environ["wsgi.file_wrapper"]):
+        answer.write_file(parts)
+    else:
+        for part in parts:
+            answer.write(part)
+    answer.close()
+
+
+def stop_listening(conn: TConn) -> None:
+    """Have a connection end with what it has received so far."""
+    with suppress(OSError):  # it has ended
+        conn.sock.shutdown(socket.SHUT_RD)
