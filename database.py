@@ -9,7 +9,7 @@ from typing import Any, cast
 from flask import Flask, current_app
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import Connection, Engine, Index, Pool, UniqueConstraint, event
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
 from errors import Conflict
@@ -28,6 +28,7 @@ AfterCommit = Callable[[Session], None]
 CONNECTIONS = "database_connections"
 # Where a connection of the pool keeps its turn to write.
 TURN = "authn_scim_turn"
+RELEASE = "RELEASE SAVEPOINT of_block"
 
 
 class Database(SQLAlchemy):
@@ -118,13 +119,23 @@ class Savepoint:
         self._session = session
 
     def __enter__(self) -> None:
-        Runner.of(self._session).run_text("SAVEPOINT of_block")
+        Runner.of(self._session).run_text_later("SAVEPOINT of_block")
 
     def __exit__(self, kind: object, _error: object, _trace: object) -> None:
         runner = Runner.of(self._session)
         if kind is not None:
-            runner.run_text("ROLLBACK TO SAVEPOINT of_block")
-        runner.run_text("RELEASE SAVEPOINT of_block")
+            self._undo(runner)
+            return
+        try:
+            runner.run_text(RELEASE)  # and with it all that waited: what is refused of that, is refused here
+        except DBAPIError:
+            self._undo(runner)
+            raise
+
+    def _undo(self, runner: Runner) -> None:
+        runner.forget()
+        runner.run_text_later("ROLLBACK TO SAVEPOINT of_block")
+        runner.run_text_later(RELEASE)
 
 
 db = Database()

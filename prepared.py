@@ -53,6 +53,12 @@ class Runner:
     before: Sequence[Listener]
     after: Sequence[Listener]
     committing: Sequence[Listener]
+    # Runs a statement, and one for each of several values, of whose result nobody asks: they may wait for one of which
+    # somebody does.
+    execute_later: Callable[..., Any]
+    executemany_later: Callable[..., Any]
+    # What ends a transaction: the driver, or a cursor some of whose statements were not sent so far.
+    ending: Any
 
     @classmethod
     def of(cls, session: Session) -> "Runner":
@@ -76,10 +82,13 @@ class Runner:
         dispatch, driver = connection.dispatch, connection.connection.dbapi_connection
         listeners = tuple(dispatch.before_cursor_execute), tuple(dispatch.after_cursor_execute), tuple(dispatch.commit)
         assert driver is not None
-        if cursor is None:
-            is_numbered = connection.dialect.name == "postgresql"
-            cursor = psycopg.RawCursor(cast("psycopg.Connection", driver)) if is_numbered else driver.cursor()
-        return cls(connection, connection.dialect, driver, cursor, None, None, *listeners)
+        if cursor is not None:
+            later = cursor.execute_later, cursor.executemany_later
+            return cls(connection, connection.dialect, driver, cursor, None, None, *listeners, *later, cursor)
+        is_numbered = connection.dialect.name == "postgresql"
+        cursor = psycopg.RawCursor(cast("psycopg.Connection", driver)) if is_numbered else driver.cursor()
+        later = cursor.execute, cursor.executemany  # of the driver's own cursor no statement waits
+        return cls(connection, connection.dialect, driver, cursor, None, None, *listeners, *later, driver)
 
     def is_of(self, session: Session) -> bool:
         """Tell whether a session is where it was: in the same transaction, and in the same savepoint."""
@@ -87,7 +96,32 @@ class Runner:
 
     def run_text(self, sql: str) -> None:
         """Run a statement without values, as it stands."""
-        _execute(self, sql, (), many=False)
+        _execute(self, self.cursor.execute, sql, (), many=False)
+
+    def run_text_later(self, sql: str) -> None:
+        """Run a statement without values of whose result nobody asks: it may wait for one of which somebody does."""
+        _execute(self, self.execute_later, sql, (), many=False)
+
+    def begin(self) -> None:
+        """Begin a transaction on a connection where statements wait."""
+        _execute(self, self.cursor.begin, "BEGIN", (), many=False)
+
+    def send_waiting(self) -> None:
+        """Run what waits.
+
+        :raises DBAPIError: What the database refuses, such as ``IntegrityError``.
+        """
+        if self.ending is not self.cursor:
+            return
+        try:
+            self.cursor.send_waiting()
+        except self.dialect.loaded_dbapi.Error as error:
+            raise _failure(self, "", error) from error
+
+    def forget(self) -> None:
+        """Leave what waits since the last savepoint, to which the transaction is rolled back."""
+        if self.ending is self.cursor:
+            self.cursor.forget()
 
     def commit(self) -> None:
         """Commit the driver's transaction, seen by listeners for ``commit``.
@@ -97,14 +131,14 @@ class Runner:
         for listener in self.committing:
             listener(self.connection)
         try:
-            self.driver.commit()
+            self.ending.commit()
         except self.dialect.loaded_dbapi.Error as error:
             raise _failure(self, "COMMIT", error) from error
 
     def rollback(self) -> None:
         """End the driver's transaction, if there is one, and leave nothing of it."""
         try:
-            self.driver.rollback()
+            self.ending.rollback()
         except self.dialect.loaded_dbapi.Error as error:
             raise _failure(self, "ROLLBACK", error) from error
 
@@ -159,9 +193,9 @@ class Prepared:
         """
         runner = Runner.of(session)
         written = self.written_for(runner.dialect, values)
-        cursor = _execute(runner, written.sql, written.bound(values), many=False)
+        _execute(runner, runner.cursor.execute, written.sql, written.bound(values), many=False)
         try:
-            return written.rows_of(cursor.fetchall())
+            return written.rows_of(runner.cursor.fetchall())
         except runner.dialect.loaded_dbapi.Error as error:
             raise _failure(runner, written.sql, error) from error
 
@@ -173,21 +207,24 @@ class Prepared:
     def run(self, session: Session, values: Mapping[str, Any]) -> None:
         """Run it with these values, for what it changes.
 
+        On PostgreSQL it is run with the next statement of which rows are asked, or at the end of the transaction; so
+        what the database refuses may be said only then.
+
         :raises DBAPIError: What the database refuses, such as ``IntegrityError``.
         """
         runner = Runner.of(session)
         written = self.written_for(runner.dialect, values)
-        _execute(runner, written.sql, written.bound(values), many=False)
+        _execute(runner, runner.execute_later, written.sql, written.bound(values), many=False)
 
     def run_all(self, session: Session, values: Sequence[Mapping[str, Any]]) -> None:
-        """Run it once for each of these values, which all have the same names."""
+        """Run it once for each of these values, which all have the same names, as ``run`` does."""
         if len(values) < 2:
             for only in values:
                 self.run(session, only)
             return
         runner = Runner.of(session)
         written = self.written_for(runner.dialect, values[0])
-        _execute(runner, written.sql, [written.bound(each) for each in values], many=True)
+        _execute(runner, runner.executemany_later, written.sql, [written.bound(each) for each in values], many=True)
 
     def written_for(self, dialect: Dialect, values: Mapping[str, Any]) -> Written:
         """Return the statement for a kind of database and these values: an INSERT or UPDATE is of their columns."""
@@ -272,11 +309,9 @@ def _results(statement: Any, dialect: Dialect) -> list[tuple[int, Converter]]:
 def _bound_by(type_: TypeEngine[Any], dialect: Dialect) -> Converter | None:
     """Return what makes of a value of the models one of the driver; None where they are the same."""
     convert = type_.bind_processor(dialect)
-    if convert is None or dialect.name != "sqlite":
-        return convert
-    if isinstance(type_, Boolean):
-        return BITS.__getitem__
-    return _json_bound(convert) if isinstance(type_, JSON) else convert
+    if convert is not None and isinstance(type_, JSON):
+        return _json_bound(convert)
+    return BITS.__getitem__ if isinstance(type_, Boolean) and dialect.name == "sqlite" else convert
 
 
 def _read_by(type_: TypeEngine[Any], dialect: Dialect) -> Converter | None:
@@ -286,7 +321,7 @@ def _read_by(type_: TypeEngine[Any], dialect: Dialect) -> Converter | None:
     return _json_read(convert) if is_text and convert is not None else convert
 
 
-# What SQLAlchemy's own converters do for SQLite, with each value in several functions.
+# What SQLAlchemy's own converters do, and psycopg's, with each value in several functions.
 BITS = {True: 1, False: 0, None: None}
 EMPTY = {"{}": dict, "[]": list}  # as most are
 EMPTY_TEXTS = {kind: text for text, kind in EMPTY.items()}
@@ -315,21 +350,16 @@ def _json_read(others: Converter) -> Converter:
     return read
 
 
-def _execute(runner: Runner, sql: str, values: Any, *, many: bool) -> Any:
-    """Run a statement, and return the driver's cursor, which has its rows until the next statement is run."""
-    cursor = runner.cursor
+def _execute(runner: Runner, run: Callable[..., Any], sql: str, values: Any, *, many: bool) -> None:
+    """Run a statement with what runs it; the runner's cursor has its rows until the next statement is run."""
     for listener in runner.before:
-        listener(runner.connection, cursor, sql, values, None, many)
+        listener(runner.connection, runner.cursor, sql, values, None, many)
     try:
-        if many:
-            cursor.executemany(sql, values)
-        else:
-            cursor.execute(sql, values)
+        run(sql, values)
     except runner.dialect.loaded_dbapi.Error as error:
         raise _failure(runner, sql, error) from error
     for listener in runner.after:
-        listener(runner.connection, cursor, sql, values, None, many)
-    return cursor
+        listener(runner.connection, runner.cursor, sql, values, None, many)
 
 
 def _failure(runner: Runner, sql: str, error: Exception) -> BaseException:
@@ -339,7 +369,7 @@ def _failure(runner: Runner, sql: str, error: Exception) -> BaseException:
     if is_lost and not runner.connection.invalidated:
         runner.connection.invalidate(error)
     return DBAPIError.instance(
-        sql,
+        getattr(runner.cursor, "failed", None) or sql,  # one that waited for it may be what failed
         None,
         error,
         dialect.loaded_dbapi.Error,

@@ -39,7 +39,7 @@ from scim.handler import DirectoryHandler
 from scim.messages import TextResponse
 from scim.provider import bulk_capability, make_provider
 from scim.service import DirectoryService
-from scim.storage import DirectoryStorage
+from scim.storage import DirectoryStorage, refuse_what_is_taken
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -278,9 +278,12 @@ def write(spoken: ServiceProvider, scim_request: ScimRequest, holder: TokenHolde
                 follow_lists(session, directory.organization_id, directory.effects)
                 log_write(session, directory, response.status.value, getattr(response, "text", None))
                 return response
-        except (Conflict, OperationalError) as failure:
-            retriable = isinstance(failure, Conflict) or is_deadlock(failure)
-            if attempt == ATTEMPTS or not retriable:
+        except Conflict as conflict:
+            refuse_what_is_taken(conflict)  # as the database may say only at the end, see ``Prepared.run``
+            if attempt == ATTEMPTS:
+                raise
+        except OperationalError as failure:
+            if attempt == ATTEMPTS or not is_deadlock(failure):
                 raise
     raise AssertionError("unreachable")
 

@@ -285,10 +285,8 @@ class TranslatedErrors:
 def _raise_translated(error: BaseException) -> None:
     """Raise the error of the protocol that an error stands for, if it stands for any."""
     if isinstance(error, IntegrityError):
-        conflict = conflict_of(error)
-        if conflict.constraint not in TAKEN:
-            return  # not this request's fault: a race that the caller tries once more
-        raise UniquenessException(detail=TAKEN[conflict.constraint]) from error
+        refuse_what_is_taken(conflict_of(error))
+        return  # not this request's fault: a race that the caller tries once more
     if isinstance(error, Conflict):
         raise UniquenessException(detail=TAKEN.get(error.constraint or "", error.message)) from error
     if isinstance(error, NotFound):
@@ -297,6 +295,15 @@ def _raise_translated(error: BaseException) -> None:
         raise PreconditionFailedException(detail=error.message) from error
     if isinstance(error, InvalidInput):
         raise InvalidValueException(detail=" ".join(problem.message for problem in error.problems[:5])) from error
+
+
+def refuse_what_is_taken(conflict: Conflict) -> None:
+    """Raise the error of the protocol, where a constraint says that somebody else has a value.
+
+    :raises UniquenessException: When it does.
+    """
+    if conflict.constraint in TAKEN:
+        raise UniquenessException(detail=TAKEN[conflict.constraint]) from conflict
 
 
 def _name(resource_type: ResourceType) -> str:

@@ -27,6 +27,8 @@ class Kept:
         self.driver: Any = self.connection.connection.dbapi_connection
         self.runner = Runner.on(self.connection, cursor=cursor(self.driver))
         self._heard: select.poll | None = None
+        # Whether its transaction is one of the few that are under way at once, see ``postgresql.py``.
+        self.has_turn = False
 
     def is_usable(self, engine: Engine) -> bool:
         """Tell whether it is this process's, and the engine was not disposed of since."""

@@ -7,7 +7,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session, SessionTransaction
 from sqlalchemy.orm.session import JoinTransactionMode
 
-from prepared import RUNNER
+from prepared import RUNNER, Runner
 from transactions.kept import Connections, Kept
 from transactions.postgresql import PostgresqlConnections
 from transactions.sqlite import SqliteConnections
@@ -100,3 +100,10 @@ def _start_with_statement(state: Any) -> None:
 @event.listens_for(WritingSession, "before_flush")
 def _start_with_flush(session: WritingSession, *_: object) -> None:
     session.start()
+
+
+@event.listens_for(WritingSession, "before_commit")
+def _send_before_release(session: WritingSession) -> None:
+    """Send what waits in a savepoint before its end, so that the savepoint is rolled back if any of it is refused."""
+    if session.in_nested_transaction():
+        Runner.of(session).send_waiting()

@@ -1,6 +1,7 @@
 """Transactions over connections that are kept: each stands for itself, whatever became of the one before."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from threading import Barrier, Thread
 from threading import Event as Signal
@@ -227,3 +228,35 @@ def test_who_finds_all_connections_taken_waits_and_is_told_when_it_takes_too_lon
             thread.join(30)
         assert names() == {"waited"}
         db.engine.dispose()
+
+
+@POSTGRESQL
+def test_brief_transactions_take_turns_and_none_waits_long_for_one_that_is_slow(inside: Flask) -> None:
+    at_once = postgresql.BRIEF_AT_ONCE
+    both, enough = Barrier(at_once + 1, timeout=30), Signal()
+
+    def hold() -> None:
+        with inside.app_context(), db.unit_of_work(is_brief=True) as session:
+            add(session, new_id("org"))
+            session.flush()
+            both.wait()
+            enough.wait(30)
+
+    slow = [Thread(target=hold) for _ in range(at_once)]
+    for thread in slow:
+        thread.start()
+    both.wait()
+    with db.unit_of_work(is_brief=True) as session:  # although all turns are taken
+        add(session, "fourth")
+    enough.set()
+    for thread in slow:
+        thread.join(30)
+    assert len(names()) == at_once + 1
+    for failing in (False, True) * at_once:  # each turn is given back, however a transaction ends
+        with suppress(Conflict), db.unit_of_work(is_brief=True) as session:
+            add(session, "more")
+            if failing:
+                session.flush()
+                raise Conflict("for the test", constraint=None)
+    connections = inside.extensions["database_connections"]
+    assert connections._turns.qsize() == at_once
