@@ -46,8 +46,8 @@ class Runner:
     driver: Any
     # One for all its statements, whose rows are fetched at once: PostgreSQL's driver makes one in 30 calls.
     cursor: Any
-    transaction: SessionTransaction | None
-    savepoint: SessionTransaction | None
+    # The transaction or savepoint that the session was in, if the ORM had a part in any: the innermost.
+    within: SessionTransaction | None
     # Those who want to see each statement before and after it is executed, and each commit: as they were when the
     # transaction began, or, where a connection is kept, when that was opened. To ask each time costs most.
     before: Sequence[Listener]
@@ -64,15 +64,14 @@ class Runner:
     def of(cls, session: Session) -> "Runner":
         """Return that of a session's transaction. It, or its savepoint, begins with that if it did not before."""
         runner: Runner | None = session.info.get(RUNNER)
-        if runner is not None and runner.is_of(session):
+        if runner is not None and runner.within is session._transaction:
             return runner
         connection = session.connection()
         runner = session.info.get(RUNNER)  # which a transaction that began this moment may have brought
         if runner is None or runner.connection is not connection:
             runner = cls.on(connection)
-        if not runner.is_of(session):
-            now = {"transaction": session.get_transaction(), "savepoint": session.get_nested_transaction()}
-            runner = replace(runner, **now)
+        if runner.within is not session._transaction:
+            runner = replace(runner, within=session._transaction)
         session.info[RUNNER] = runner
         return runner
 
@@ -84,15 +83,11 @@ class Runner:
         assert driver is not None
         if cursor is not None:
             later = cursor.execute_later, cursor.executemany_later
-            return cls(connection, connection.dialect, driver, cursor, None, None, *listeners, *later, cursor)
+            return cls(connection, connection.dialect, driver, cursor, None, *listeners, *later, cursor)
         is_numbered = connection.dialect.name == "postgresql"
         cursor = psycopg.RawCursor(cast("psycopg.Connection", driver)) if is_numbered else driver.cursor()
         later = cursor.execute, cursor.executemany  # of the driver's own cursor no statement waits
-        return cls(connection, connection.dialect, driver, cursor, None, None, *listeners, *later, driver)
-
-    def is_of(self, session: Session) -> bool:
-        """Tell whether a session is where it was: in the same transaction, and in the same savepoint."""
-        return self.transaction is session.get_transaction() and self.savepoint is session.get_nested_transaction()
+        return cls(connection, connection.dialect, driver, cursor, None, *listeners, *later, driver)
 
     def run_text(self, sql: str) -> None:
         """Run a statement without values, as it stands."""
