@@ -39,8 +39,10 @@ class EpollWorker(Worker):
         """Serve until told to stop; then no more than what has begun."""
         for _ in range(self.cfg.threads):
             self.tpool.submit(self._serve)
-        super().run()
-        os.write(self._end, b"!")  # which nobody reads, so that all threads see it
+        try:
+            super().run()
+        finally:  # however it ended: the process waits for its threads
+            os.write(self._end, b"!")  # which nobody reads, so that all threads see it
 
     def accept(self, listener: socket.socket) -> None:
         """Take a new connection, which may say nothing yet."""

@@ -221,3 +221,9 @@ def test_a_half_of_a_request_is_waited_for(server: Server) -> None:
     time.sleep(1.5)
     client.send(whole[-2:])
     assert client.read().endswith(b"POST /late 5")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT], ids=lambda number: number.name)
+def test_a_server_that_is_interrupted_ends_at_once(server: Server, number: signal.Signals) -> None:
+    server.process.send_signal(number)
+    server.process.wait(8)  # it would be killed after 10
