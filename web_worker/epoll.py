@@ -5,6 +5,7 @@ two changes of threads, their locks and ten system calls for a request. Here the
 request by themselves, all at one epoll.
 """
 
+import errno
 import os
 import select
 import socket
@@ -16,6 +17,9 @@ from gunicorn.workers.gthread import DEFAULT_WORKER_DATA_TIMEOUT, TConn
 from web_worker.worker import Worker, stop_listening
 
 READABLE_ONCE = select.EPOLLIN | select.EPOLLONESHOT
+# What a process that has too much open is told, and how long it leaves new connections alone then.
+TOO_MUCH_OPEN = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+PAUSE_SECONDS = 0.5
 
 
 class EpollWorker(Worker):
@@ -49,6 +53,12 @@ class EpollWorker(Worker):
         try:
             client, address = listener.accept()
         except (BlockingIOError, ConnectionAbortedError):
+            return
+        except OSError as error:
+            if error.errno not in TOO_MUCH_OPEN:
+                raise
+            self.log.error("A new connection has to wait: %s", error)
+            time.sleep(PAUSE_SECONDS)  # else it would be tried again at once
             return
         conn = TConn(self.cfg, client, address, listener.getsockname())
         conn.data_ready = True  # before a thread sees it

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -84,7 +84,7 @@ def request(path: str, *headers: str, method: str = "GET", body: bytes = b"") ->
 class Server:
     """gunicorn with the settings of production."""
 
-    def __init__(self, directory: Path, worker: str) -> None:
+    def __init__(self, directory: Path, worker: str, *options: str, most_open: int | None = None) -> None:
         self.port = free_port()
         self.directory = directory
         command = [
@@ -95,8 +95,10 @@ class Server:
                 str(ROOT / "deploy/gunicorn.conf.py"),
             ),
             *("--pythonpath", f"{directory},{ROOT}", "--worker-class", worker, "--keep-alive", "1"),
-            *("--bind", f"127.0.0.1:{self.port}", "--chdir", str(directory)),
+            *("--bind", f"127.0.0.1:{self.port}", "--chdir", str(directory), *options),
         ]
+        if most_open is not None:
+            command = ["sh", "-c", f'ulimit -n {most_open} && exec "$@"', "sh", *command]
         (directory / "told.py").write_text(APPLICATION)
         with (directory / "log").open("wb") as log:
             self.process = subprocess.Popen(command, cwd=directory, env=clean_environment(directory), stderr=log)
@@ -108,20 +110,21 @@ class Server:
         return (self.directory / "log").read_text()
 
 
+@contextmanager
+def serving(server: Server) -> Iterator[Server]:
+    """Have a server answer, and stop it at the end."""
+    try:
+        wait_until(lambda: b"200 OK" in server.client().ask("/"))
+        yield server
+    finally:
+        server.process.terminate()
+        server.process.wait(20)
+
+
 @pytest.fixture(params=WORKERS, ids=WORKERS)
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
-    server = Server(tmp_path, request.param)
-
-    def answers() -> bool:
-        try:
-            return b"200 OK" in server.client().ask("/")
-        except OSError:
-            return False
-
-    wait_until(answers)
-    yield server
-    server.process.terminate()
-    server.process.wait(20)
+    with serving(Server(tmp_path, request.param)) as server:
+        yield server
 
 
 def test_a_connection_is_answered_again_and_again(server: Server) -> None:
@@ -227,3 +230,13 @@ def test_a_half_of_a_request_is_waited_for(server: Server) -> None:
 def test_a_server_that_is_interrupted_ends_at_once(server: Server, number: signal.Signals) -> None:
     server.process.send_signal(number)
     server.process.wait(8)  # it would be killed after 10
+
+
+def test_a_process_that_has_too_much_open_lets_new_connections_wait_and_goes_on(tmp_path: Path) -> None:
+    with serving(Server(tmp_path, EPOLL, most_open=50)) as server:
+        with ExitStack() as stack:
+            for _ in range(60):
+                stack.enter_context(server.client().socket)
+            wait_until(lambda: "has to wait" in server.log())
+        assert server.client().ask("/").endswith(b"GET / 0")
+        assert "exited" not in server.log()
