@@ -226,6 +226,27 @@ def test_a_half_of_a_request_is_waited_for(server: Server) -> None:
     assert client.read().endswith(b"POST /late 5")
 
 
+@pytest.mark.parametrize("server", [EPOLL], indirect=True)
+def test_who_was_answered_for_the_last_time_and_does_not_leave_holds_no_thread(server: Server) -> None:
+    with ExitStack() as stack:
+        for _ in range(40):
+            client = server.client()
+            stack.enter_context(client.socket)
+            assert b"Connection: close" in client.ask("/", "Connection: close")
+        asked_at = time.monotonic()
+        assert server.client().ask("/").endswith(b"GET / 0")
+        assert time.monotonic() - asked_at < 2
+
+
+@pytest.mark.parametrize("server", [EPOLL], indirect=True)
+def test_an_answer_arrives_although_its_client_goes_on_sending(server: Server) -> None:
+    client = server.client()
+    client.send(b"no request\r\n\r\n" + b"x" * 30_000)
+    client.send(b"x" * 30_000)
+    assert client.read().startswith(b"HTTP/1.1 400 Bad Request")
+    assert client.is_closed()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT], ids=lambda number: number.name)
 def test_a_server_that_is_interrupted_ends_at_once(server: Server, number: signal.Signals) -> None:
     server.process.send_signal(number)
