@@ -126,6 +126,8 @@ class EpollWorker(Worker):
             conn.sock.close()
         with self._counting:
             self.nr_conns -= 1
+        if self.alive and not self._accepting:
+            self.method_queue.defer(lambda: None)  # the thread that listens wakes up: there is a place
 
     def murder_keepalived(self, force: bool = False) -> None:
         """Let go of clients who take too long, once a second."""

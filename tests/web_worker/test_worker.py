@@ -261,3 +261,15 @@ def test_a_process_that_has_too_much_open_lets_new_connections_wait_and_goes_on(
             wait_until(lambda: "has to wait" in server.log())
         assert server.client().ask("/").endswith(b"GET / 0")
         assert "exited" not in server.log()
+
+
+def test_who_waits_for_a_place_among_the_connections_gets_the_first_that_is_free(tmp_path: Path) -> None:
+    with serving(Server(tmp_path, EPOLL, "--worker-connections", "20")) as server, ExitStack() as stack:
+        for _ in range(19):
+            stack.enter_context(server.client().socket)
+        asked_at = time.monotonic()
+        for _ in range(4):
+            client = server.client()
+            client.ask("/", "Connection: close")
+            client.socket.close()
+        assert time.monotonic() - asked_at < 2
