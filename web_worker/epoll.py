@@ -144,4 +144,4 @@ class EpollWorker(Worker):
 
 def _has_more(conn: Connection) -> bool:
     """Tell whether more has been received than was read, of which the epoll knows nothing."""
-    return bool(conn.parser.unreader.buf.getvalue())
+    return bool(conn.parser.unreader.buf.getvalue() or (conn.cfg.is_ssl and conn.sock.pending()))

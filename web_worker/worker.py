@@ -90,7 +90,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         """Let go of clients who take too long, once a second: for their next request, or with one."""
         super().murder_keepalived(force)
         began_before = time.monotonic() - RECEIVE_SECONDS
-        for conn, began in list(self._receiving.items()):
+        for conn, began in self._receiving.copy().items():  # in one piece, since all threads change it
             if began < began_before and self._receiving.pop(conn, None) is not None:
                 stop_listening(conn)
 
@@ -107,4 +107,5 @@ def _send(answer: Answer, parts: Iterable[bytes], environ: dict[str, Any]) -> No
 def stop_listening(conn: TConn) -> None:
     """Have a connection end with what it has received so far."""
     with suppress(OSError):  # it has ended
-        conn.sock.shutdown(socket.SHUT_RD)
+        # Not what a TLS socket makes of it, which would go on in plain text.
+        socket.socket.shutdown(conn.sock, socket.SHUT_RD)
