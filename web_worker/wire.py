@@ -51,6 +51,12 @@ class Requests(RequestParser):  # type: ignore[misc]
         return finished
 
 
+def is_whole(body: Any) -> bool:
+    """Tell whether a body has arrived to its end, or is none."""
+    reader = body.reader
+    return not reader.length if isinstance(reader, LengthReader) else reader.parser is None
+
+
 def _is_read(body: Any) -> bool:
     """Tell whether a body was read to its end, or is none."""
     return not body.failed and isinstance(body.reader, LengthReader) and not body.reader.length and not body.buf.tell()

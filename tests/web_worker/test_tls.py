@@ -12,8 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.conftest import ROOT
-from tests.web_worker.test_worker import EPOLL, Client, Server, request, serving
+from tests.web_worker.test_worker import EPOLL, Client, Server, in_a_hurry, request, serving
 
 pytestmark = pytest.mark.slow
 
@@ -33,12 +32,8 @@ class SecretServer(Server):
 
     def __init__(self, directory: Path, worker: str) -> None:
         write_certificate(directory)
-        conf = directory / "gunicorn.conf.py"
-        shared = (ROOT / "deploy/gunicorn.conf.py").read_text()
-        hurry = "from web_worker import worker\nworker.RECEIVE_SECONDS = 0.5"
-        conf.write_text(f"{shared}\nimport sys\nsys.path.append({str(ROOT)!r})\n{hurry}\n")
         files = ("--certfile", str(directory / "certificate.pem"), "--keyfile", str(directory / "key.pem"))
-        super().__init__(directory, worker, "--config", str(conf), *files)
+        super().__init__(directory, worker, *in_a_hurry(directory), *files)
 
     def client(self) -> SecretClient:
         return SecretClient(self.port)

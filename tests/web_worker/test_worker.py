@@ -110,6 +110,15 @@ class Server:
         return (self.directory / "log").read_text()
 
 
+def in_a_hurry(directory: Path) -> tuple[str, str]:
+    """Return the option that has a server wait half a second for a request to arrive."""
+    conf = directory / "gunicorn.conf.py"
+    shared = (ROOT / "deploy/gunicorn.conf.py").read_text()
+    hurry = "from web_worker import worker\nworker.RECEIVE_SECONDS = 0.5"
+    conf.write_text(f"{shared}\nimport sys\nsys.path.append({str(ROOT)!r})\n{hurry}\n")
+    return "--config", str(conf)
+
+
 @contextmanager
 def serving(server: Server) -> Iterator[Server]:
     """Have a server answer, and stop it at the end."""
@@ -273,3 +282,21 @@ def test_who_waits_for_a_place_among_the_connections_gets_the_first_that_is_free
             client.ask("/", "Connection: close")
             client.socket.close()
         assert time.monotonic() - asked_at < 2
+
+
+@pytest.mark.parametrize("worker", WORKERS)
+@pytest.mark.parametrize(
+    "asked",
+    [
+        request("/sleeps"),
+        request("/sleeps", method="POST", body=b"12345"),
+        request("/sleeps", "Transfer-Encoding: chunked", method="POST") + b"5\r\n12345\r\n0\r\n\r\n",
+    ],
+    ids=["no body", "body", "chunked body"],
+)
+def test_after_a_request_that_took_long_the_next_is_answered_too(tmp_path: Path, worker: str, asked: bytes) -> None:
+    with serving(Server(tmp_path, worker, *in_a_hurry(tmp_path))) as server:
+        client = server.client()
+        client.send(asked)
+        assert b"Connection: keep-alive" in client.read()
+        assert client.ask("/next").endswith(b"GET /next 0")
