@@ -300,3 +300,11 @@ def test_after_a_request_that_took_long_the_next_is_answered_too(tmp_path: Path,
         client.send(asked)
         assert b"Connection: keep-alive" in client.read()
         assert client.ask("/next").endswith(b"GET /next 0")
+
+
+@pytest.mark.parametrize("headers", [(), ("Transfer-Encoding: chunked",)], ids=["announced", "chunked"])
+def test_a_body_that_breaks_off_is_not_taken_for_whole(server: Server, headers: tuple[str, ...]) -> None:
+    client = server.client()
+    client.send(request("/broken", *(headers or ("Content-Length: 9",)), method="POST") + b"8\r\nhalf")
+    client.socket.shutdown(socket.SHUT_WR)
+    assert b"200 OK" not in client.read()
