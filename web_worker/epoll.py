@@ -5,17 +5,31 @@ two changes of threads, their locks and ten system calls for a request. Here the
 request by themselves, all at one epoll.
 """
 
+import errno
 import os
 import select
 import socket
 import threading
 import time
+from contextlib import suppress
 
 from gunicorn.workers.gthread import DEFAULT_WORKER_DATA_TIMEOUT, TConn
 
 from web_worker.worker import Worker, stop_listening
 
 READABLE_ONCE = select.EPOLLIN | select.EPOLLONESHOT
+# For how long, and for how many bytes, who was answered for the last time is listened to, so that the answer arrives.
+END_SECONDS, END_BYTES = 2.0, 64 * 1024
+# What a process that has too much open is told, and how long it leaves new connections alone then.
+TOO_MUCH_OPEN = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+PAUSE_SECONDS = 0.5
+
+
+class Connection(TConn):  # type: ignore[misc]
+    """A connection; once it is ending, nothing that comes is answered any more."""
+
+    is_ending = False
+    discarded = 0
 
 
 class EpollWorker(Worker):
@@ -29,7 +43,7 @@ class EpollWorker(Worker):
     def init_process(self) -> None:
         """Get ready, and serve until told to stop."""
         self._epoll = select.epoll()
-        self._idle: dict[int, TConn] = {}
+        self._idle: dict[int, Connection] = {}
         self._counting = threading.Lock()
         self._over, self._end = os.pipe()
         self._epoll.register(self._over, select.EPOLLIN)
@@ -39,8 +53,10 @@ class EpollWorker(Worker):
         """Serve until told to stop; then no more than what has begun."""
         for _ in range(self.cfg.threads):
             self.tpool.submit(self._serve)
-        super().run()
-        os.write(self._end, b"!")  # which nobody reads, so that all threads see it
+        try:
+            super().run()
+        finally:  # however it ended: the process waits for its threads
+            os.write(self._end, b"!")  # which nobody reads, so that all threads see it
 
     def accept(self, listener: socket.socket) -> None:
         """Take a new connection, which may say nothing yet."""
@@ -48,7 +64,13 @@ class EpollWorker(Worker):
             client, address = listener.accept()
         except (BlockingIOError, ConnectionAbortedError):
             return
-        conn = TConn(self.cfg, client, address, listener.getsockname())
+        except OSError as error:
+            if error.errno not in TOO_MUCH_OPEN:
+                raise
+            self.log.error("A new connection has to wait: %s", error)
+            time.sleep(PAUSE_SECONDS)  # else it would be tried again at once
+            return
+        conn = Connection(self.cfg, client, address, listener.getsockname())
         conn.data_ready = True  # before a thread sees it
         conn.timeout = time.monotonic() + DEFAULT_WORKER_DATA_TIMEOUT
         with self._counting:
@@ -63,25 +85,49 @@ class EpollWorker(Worker):
                 return
             conn = self._idle.pop(descriptor)
             try:
-                self._serve_requests(conn)
+                if conn.is_ending or not self._serve_requests(conn):
+                    self._end_connection(conn)
             except BaseException:
                 self.log.exception("Error handling a connection")
                 self._close(conn)
 
-    def _serve_requests(self, conn: TConn) -> None:
-        """Answer the request that has come, and those that came with it."""
+    def _serve_requests(self, conn: Connection) -> bool:
+        """Answer the request that has come, and those that came with it; tell whether there may be another one."""
         while self.handle(conn):
-            if not conn.parser.unreader.buf.getvalue():
+            if not _has_more(conn):
                 conn.set_timeout()
-                self._idle[conn.sock.fileno()] = conn
-                self._epoll.modify(conn.sock, READABLE_ONCE)
-                return
-        self._close(conn)
+                self._wait(conn)
+                return True
+        return False
 
-    def _close(self, conn: TConn) -> None:
-        conn.close(graceful=True)
+    def _wait(self, conn: Connection) -> None:
+        descriptor = conn.sock.fileno()
+        self._idle[descriptor] = conn
+        self._epoll.modify(descriptor, READABLE_ONCE)
+
+    def _end_connection(self, conn: Connection) -> None:
+        """End a connection when its client has, or after a while, and hold no thread meanwhile (RFC 9112 §9.6)."""
+        try:
+            if not conn.is_ending:
+                conn.sock.shutdown(socket.SHUT_WR)
+                conn.sock.setblocking(False)
+                conn.is_ending, conn.timeout = True, time.monotonic() + END_SECONDS
+            while conn.discarded < END_BYTES and (part := conn.sock.recv(END_BYTES)):
+                conn.discarded += len(part)
+        except BlockingIOError:
+            self._wait(conn)
+        except OSError:  # the client has gone
+            self._close(conn)
+        else:
+            self._close(conn)
+
+    def _close(self, conn: Connection) -> None:
+        with suppress(OSError):  # it was reset
+            conn.sock.close()
         with self._counting:
             self.nr_conns -= 1
+        if self.alive and not self._accepting:
+            self.method_queue.defer(lambda: None)  # the thread that listens wakes up: there is a place
 
     def murder_keepalived(self, force: bool = False) -> None:
         """Let go of clients who take too long, once a second."""
@@ -94,3 +140,8 @@ class EpollWorker(Worker):
     def _cap_keepalive(self, deadline: float) -> None:
         for conn in list(self._idle.values()):
             conn.timeout = min(conn.timeout, deadline)
+
+
+def _has_more(conn: Connection) -> bool:
+    """Tell whether more has been received than was read, of which the epoll knows nothing."""
+    return bool(conn.parser.unreader.buf.getvalue() or (conn.cfg.is_ssl and conn.sock.pending()))

@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 from gunicorn.http.body import LengthReader
+from gunicorn.http.errors import NoMoreData
 from gunicorn.http.message import Request
 from gunicorn.http.parser import RequestParser
 from gunicorn.http.wsgi import HEADER_VALUE_RE, Response
@@ -26,8 +27,29 @@ PLAIN_NAMES = frozenset(
 )
 
 
+class LengthOrNothing(LengthReader):  # type: ignore[misc]
+    """A body of a length that was announced; one that breaks off before is not taken for whole (RFC 9112 §8)."""
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes.
+
+        :raises NoMoreData: When the client has sent fewer than it announced.
+        """
+        before = self.length
+        part: bytes = super().read(size)
+        if len(part) < before - self.length:
+            raise NoMoreData
+        return part
+
+
 class Arriving(Request):  # type: ignore[misc]
     """A request, read and checked by gunicorn."""
+
+    def set_body_reader(self) -> None:
+        """Find out how the body is read."""
+        super().set_body_reader()
+        if isinstance(self.body.reader, LengthReader):
+            self.body.reader = LengthOrNothing(self.unreader, self.body.reader.length)
 
     def _peer_is_trusted_proxy(self) -> bool:
         """Tell whether the peer may say what it forwards: found out once for each connection."""
@@ -49,6 +71,12 @@ class Requests(RequestParser):  # type: ignore[misc]
             return True
         finished: bool = super().finish_body(deadline, max_bytes)
         return finished
+
+
+def is_whole(body: Any) -> bool:
+    """Tell whether a body has arrived to its end, or is none."""
+    reader = body.reader
+    return not reader.length if isinstance(reader, LengthReader) else reader.parser is None
 
 
 def _is_read(body: Any) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 from gunicorn.http import wsgi
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from web_worker.wire import Answer, Requests
+from web_worker.wire import Answer, Requests, is_whole
 
 RECEIVE_SECONDS = 30.0
 
@@ -22,13 +22,14 @@ RECEIVE_SECONDS = 30.0
 class Worker(ThreadWorker):  # type: ignore[misc]
     """Serves with threads, and stops listening to a client whose request is not whole after ``RECEIVE_SECONDS``.
 
-    Only the receiving half of the connection is closed. So a request that is
-    whole and takes longer to be answered is answered all the same.
+    Only the receiving half of the connection is closed, and that of nobody whose request is whole: it is answered
+    however long that takes, and the next one as well.
     """
 
     def init_process(self) -> None:
         """Get ready, and serve until told to stop."""
-        self._receiving: dict[TConn, float] = {}
+        # When a request began to arrive, and which one was the last before it.
+        self._receiving: dict[TConn, tuple[float, Any]] = {}
         # A setting is else looked up in a dictionary of objects, some 25 times for a request.
         settings = {name: setting.get() for name, setting in self.cfg.settings.items()}
         self.cfg.__dict__.update({name: value for name, value in settings.items() if not hasattr(type(self.cfg), name)})
@@ -41,7 +42,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         """Answer one request of a connection, and tell whether there may be another one."""
         if conn.parser is None and self._is_plain_http:
             conn.parser = Requests(self.cfg, conn.sock, conn.client)
-        self._receiving[conn] = time.monotonic()
+        self._receiving[conn] = time.monotonic(), getattr(conn.parser, "mesg", None)
         try:
             return super().handle(conn)
         finally:
@@ -90,8 +91,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         """Let go of clients who take too long, once a second: for their next request, or with one."""
         super().murder_keepalived(force)
         began_before = time.monotonic() - RECEIVE_SECONDS
-        for conn, began in list(self._receiving.items()):
-            if began < began_before and self._receiving.pop(conn, None) is not None:
+        for conn, (began, former) in self._receiving.copy().items():  # in one piece, since all threads change it
+            if began < began_before and not _has_arrived(conn, former) and self._receiving.pop(conn, None) is not None:
                 stop_listening(conn)
 
 
@@ -104,7 +105,14 @@ def _send(answer: Answer, parts: Iterable[bytes], environ: dict[str, Any]) -> No
     answer.close()
 
 
+def _has_arrived(conn: TConn, former: Any) -> bool:
+    """Tell whether the request that came after ``former`` is whole."""
+    message = getattr(conn.parser, "mesg", None)
+    return message not in (None, former) and is_whole(message.body)
+
+
 def stop_listening(conn: TConn) -> None:
     """Have a connection end with what it has received so far."""
     with suppress(OSError):  # it has ended
-        conn.sock.shutdown(socket.SHUT_RD)
+        # Not what a TLS socket makes of it, which would go on in plain text.
+        socket.socket.shutdown(conn.sock, socket.SHUT_RD)

@@ -11,11 +11,15 @@ from tests.deployment.running import Running
 pytestmark = pytest.mark.slow
 
 
-def send(running: Running, path: str, token: str, body: bytes) -> str:
-    """Send a chunked body byte for byte, and return the beginning of the answer."""
+JSON, FORM = "application/json", "application/x-www-form-urlencoded"
+CHUNKED = "Transfer-Encoding: chunked"
+
+
+def send(running: Running, path: str, token: str, body: bytes, *, framing: str = CHUNKED, kind: str = JSON) -> str:
+    """Send a body byte for byte, and return the beginning of the answer."""
     head = (
         f"POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n"
-        "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+        f"Content-Type: {kind}\r\n{framing}\r\n\r\n"
     )
     port = int(running.url.rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
@@ -38,6 +42,19 @@ def test_a_broken_body_is_answered_as_a_mistake_of_its_sender(serve: Callable[..
         too_long = b'{"name": "' + b"a" * 1_200_000 + b'"}'
         assert send(running, path, token, chunk(too_long)).startswith("HTTP/1.1 413 ")
     assert send(running, "/scim/v2/Users", faces[0][1], chunk(b'{"userName": "chunky"}')).startswith("HTTP/1.1 201 ")
+
+
+def test_a_body_shorter_than_it_said_changes_nothing(serve: Callable[..., Running]) -> None:
+    running = serve()
+    token, framing = running.printed("SCIM token"), "Content-Length: 99"
+
+    short = b'{"userName": "short"}'
+    assert send(running, "/scim/v2/Users", token, short, framing=framing).startswith("HTTP/1.1 400 ")
+    assert send(running, "/account/password", "", b"email=a@b.example&csrf", framing=framing, kind=FORM).startswith(
+        "HTTP/1.1 400 "
+    )
+    found = httpx.get(f"{running.url}/scim/v2/Users", headers={"Authorization": f"Bearer {token}"}, timeout=30)
+    assert found.json()["totalResults"] == 0
 
 
 def test_a_body_too_large_is_answered_and_its_connection_lives_on(serve: Callable[..., Running]) -> None:

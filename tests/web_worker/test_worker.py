@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -84,7 +84,7 @@ def request(path: str, *headers: str, method: str = "GET", body: bytes = b"") ->
 class Server:
     """gunicorn with the settings of production."""
 
-    def __init__(self, directory: Path, worker: str) -> None:
+    def __init__(self, directory: Path, worker: str, *options: str, most_open: int | None = None) -> None:
         self.port = free_port()
         self.directory = directory
         command = [
@@ -95,8 +95,10 @@ class Server:
                 str(ROOT / "deploy/gunicorn.conf.py"),
             ),
             *("--pythonpath", f"{directory},{ROOT}", "--worker-class", worker, "--keep-alive", "1"),
-            *("--bind", f"127.0.0.1:{self.port}", "--chdir", str(directory)),
+            *("--bind", f"127.0.0.1:{self.port}", "--chdir", str(directory), *options),
         ]
+        if most_open is not None:
+            command = ["sh", "-c", f'ulimit -n {most_open} && exec "$@"', "sh", *command]
         (directory / "told.py").write_text(APPLICATION)
         with (directory / "log").open("wb") as log:
             self.process = subprocess.Popen(command, cwd=directory, env=clean_environment(directory), stderr=log)
@@ -108,20 +110,30 @@ class Server:
         return (self.directory / "log").read_text()
 
 
+def in_a_hurry(directory: Path) -> tuple[str, str]:
+    """Return the option that has a server wait half a second for a request to arrive."""
+    conf = directory / "gunicorn.conf.py"
+    shared = (ROOT / "deploy/gunicorn.conf.py").read_text()
+    hurry = "from web_worker import worker\nworker.RECEIVE_SECONDS = 0.5"
+    conf.write_text(f"{shared}\nimport sys\nsys.path.append({str(ROOT)!r})\n{hurry}\n")
+    return "--config", str(conf)
+
+
+@contextmanager
+def serving(server: Server) -> Iterator[Server]:
+    """Have a server answer, and stop it at the end."""
+    try:
+        wait_until(lambda: b"200 OK" in server.client().ask("/"))
+        yield server
+    finally:
+        server.process.terminate()
+        server.process.wait(20)
+
+
 @pytest.fixture(params=WORKERS, ids=WORKERS)
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
-    server = Server(tmp_path, request.param)
-
-    def answers() -> bool:
-        try:
-            return b"200 OK" in server.client().ask("/")
-        except OSError:
-            return False
-
-    wait_until(answers)
-    yield server
-    server.process.terminate()
-    server.process.wait(20)
+    with serving(Server(tmp_path, request.param)) as server:
+        yield server
 
 
 def test_a_connection_is_answered_again_and_again(server: Server) -> None:
@@ -221,3 +233,78 @@ def test_a_half_of_a_request_is_waited_for(server: Server) -> None:
     time.sleep(1.5)
     client.send(whole[-2:])
     assert client.read().endswith(b"POST /late 5")
+
+
+@pytest.mark.parametrize("server", [EPOLL], indirect=True)
+def test_who_was_answered_for_the_last_time_and_does_not_leave_holds_no_thread(server: Server) -> None:
+    with ExitStack() as stack:
+        for _ in range(40):
+            client = server.client()
+            stack.enter_context(client.socket)
+            assert b"Connection: close" in client.ask("/", "Connection: close")
+        asked_at = time.monotonic()
+        assert server.client().ask("/").endswith(b"GET / 0")
+        assert time.monotonic() - asked_at < 2
+
+
+@pytest.mark.parametrize("server", [EPOLL], indirect=True)
+def test_an_answer_arrives_although_its_client_goes_on_sending(server: Server) -> None:
+    client = server.client()
+    client.send(b"no request\r\n\r\n" + b"x" * 30_000)
+    client.send(b"x" * 30_000)
+    assert client.read().startswith(b"HTTP/1.1 400 Bad Request")
+    assert client.is_closed()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT], ids=lambda number: number.name)
+def test_a_server_that_is_interrupted_ends_at_once(server: Server, number: signal.Signals) -> None:
+    server.process.send_signal(number)
+    server.process.wait(8)  # it would be killed after 10
+
+
+def test_a_process_that_has_too_much_open_lets_new_connections_wait_and_goes_on(tmp_path: Path) -> None:
+    with serving(Server(tmp_path, EPOLL, most_open=50)) as server:
+        with ExitStack() as stack:
+            for _ in range(60):
+                stack.enter_context(server.client().socket)
+            wait_until(lambda: "has to wait" in server.log())
+        assert server.client().ask("/").endswith(b"GET / 0")
+        assert "exited" not in server.log()
+
+
+def test_who_waits_for_a_place_among_the_connections_gets_the_first_that_is_free(tmp_path: Path) -> None:
+    with serving(Server(tmp_path, EPOLL, "--worker-connections", "20")) as server, ExitStack() as stack:
+        for _ in range(19):
+            stack.enter_context(server.client().socket)
+        asked_at = time.monotonic()
+        for _ in range(4):
+            client = server.client()
+            client.ask("/", "Connection: close")
+            client.socket.close()
+        assert time.monotonic() - asked_at < 2
+
+
+@pytest.mark.parametrize("worker", WORKERS)
+@pytest.mark.parametrize(
+    "asked",
+    [
+        request("/sleeps"),
+        request("/sleeps", method="POST", body=b"12345"),
+        request("/sleeps", "Transfer-Encoding: chunked", method="POST") + b"5\r\n12345\r\n0\r\n\r\n",
+    ],
+    ids=["no body", "body", "chunked body"],
+)
+def test_after_a_request_that_took_long_the_next_is_answered_too(tmp_path: Path, worker: str, asked: bytes) -> None:
+    with serving(Server(tmp_path, worker, *in_a_hurry(tmp_path))) as server:
+        client = server.client()
+        client.send(asked)
+        assert b"Connection: keep-alive" in client.read()
+        assert client.ask("/next").endswith(b"GET /next 0")
+
+
+@pytest.mark.parametrize("headers", [(), ("Transfer-Encoding: chunked",)], ids=["announced", "chunked"])
+def test_a_body_that_breaks_off_is_not_taken_for_whole(server: Server, headers: tuple[str, ...]) -> None:
+    client = server.client()
+    client.send(request("/broken", *(headers or ("Content-Length: 9",)), method="POST") + b"8\r\nhalf")
+    client.socket.shutdown(socket.SHUT_WR)
+    assert b"200 OK" not in client.read()
