@@ -23,6 +23,8 @@ END_SECONDS, END_BYTES = 2.0, 64 * 1024
 # What a process that has too much open is told, and how long it leaves new connections alone then.
 TOO_MUCH_OPEN = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 PAUSE_SECONDS = 0.5
+# How long a process lets others be first with a new connection, for each that it has itself, and at most.
+DEFERENCE_SECONDS, MOST_DEFERENCE_SECONDS = 0.0002, 0.01
 
 
 class Connection(TConn):  # type: ignore[misc]
@@ -59,7 +61,9 @@ class EpollWorker(Worker):
             os.write(self._end, b"!")  # which nobody reads, so that all threads see it
 
     def accept(self, listener: socket.socket) -> None:
-        """Take a new connection, which may say nothing yet."""
+        """Take a new connection, which may say nothing yet; unless a process that has fewer of them takes it."""
+        if self.cfg.workers > 1:
+            time.sleep(min(self.nr_conns * DEFERENCE_SECONDS, MOST_DEFERENCE_SECONDS))
         try:
             client, address = listener.accept()
         except (BlockingIOError, ConnectionAbortedError):

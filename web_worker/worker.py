@@ -4,12 +4,14 @@ gunicorn waits for the rest of a request for ever. A client that sends one byte 
 and then would hold a thread as long as it likes, and a few such clients all of them.
 """
 
+import os
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
+from weakref import WeakSet
 
 from gunicorn.http import wsgi
 from gunicorn.workers.gthread import TConn, ThreadWorker
@@ -24,10 +26,26 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     Only the receiving half of the connection is closed, and that of nobody whose request is whole: it is answered
     however long that takes, and the next one as well.
+
+    It stays on one processor, as only one of its threads runs Python at a time. On two they would wake each other up
+    for it at every turn, which takes longer than the work.
     """
+
+    # The one that it stays on; None where the system has no such thing.
+    processor: int | None
+    # Those that run, as the process that starts them knows them.
+    _running: ClassVar[WeakSet["Worker"]] = WeakSet()
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.processor = least_used([worker.processor for worker in self._running])
+        self._running.add(self)
 
     def init_process(self) -> None:
         """Get ready, and serve until told to stop."""
+        if self.processor is not None:
+            with suppress(OSError):  # it may have been taken away meanwhile
+                os.sched_setaffinity(0, {self.processor})
         # When a request began to arrive, and which one was the last before it.
         self._receiving: dict[TConn, tuple[float, Any]] = {}
         # A setting is else looked up in a dictionary of objects, some 25 times for a request.
@@ -94,6 +112,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         for conn, (began, former) in self._receiving.copy().items():  # in one piece, since all threads change it
             if began < began_before and not _has_arrived(conn, former) and self._receiving.pop(conn, None) is not None:
                 stop_listening(conn)
+
+
+def least_used(taken: Collection[int | None]) -> int | None:
+    """Return the processor that the fewest were given, of those that may be used; None where the system cannot."""
+    if not hasattr(os, "sched_getaffinity"):
+        return None
+    return min(sorted(os.sched_getaffinity(0)), key=list(taken).count)
 
 
 def _send(answer: Answer, parts: Iterable[bytes], environ: dict[str, Any]) -> None:

@@ -1,11 +1,13 @@
 """A web process answers whoever sends a whole request, in the order of each connection, and holds on to nobody else."""
 
+import os
 import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -14,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT, clean_environment, free_port, wait_until
+from web_worker.worker import least_used
 
 pytestmark = pytest.mark.slow
 
@@ -21,6 +24,7 @@ EPOLL = "web_worker.epoll.EpollWorker"
 WORKERS = [EPOLL, "web_worker.worker.Worker"]
 # Tells what it was asked, and does what it is asked to.
 APPLICATION = """
+import os
 import time
 from pathlib import Path
 
@@ -31,6 +35,8 @@ def answer(environ, start_response):
     if path == "/fails-halfway":
         start_response("200 OK", [("Content-Length", "8")])
         return failing()
+    if path == "/process":
+        path = f"/{os.getpid()}/{sorted(os.sched_getaffinity(0))}"
     if path == "/sleeps":
         Path("asleep").touch()
         time.sleep(2)
@@ -308,3 +314,44 @@ def test_a_body_that_breaks_off_is_not_taken_for_whole(server: Server, headers: 
     client.send(request("/broken", *(headers or ("Content-Length: 9",)), method="POST") + b"8\r\nhalf")
     client.socket.shutdown(socket.SHUT_WR)
     assert b"200 OK" not in client.read()
+
+
+def processes_answering(server: Server, clients: list[Client]) -> Counter[tuple[int, str]]:
+    """Return which processes answer these clients, each with its processors, and how many of them."""
+    answers = [client.ask("/process").decode().split(" /")[1].removesuffix(" 0") for client in clients]
+    return Counter((int(process), kept) for process, _, kept in (answer.partition("/") for answer in answers))
+
+
+def test_connections_that_come_at_once_are_shared_by_the_processes(tmp_path: Path) -> None:
+    with serving(Server(tmp_path, EPOLL, "--workers", "2")) as server:
+        shared = processes_answering(server, [server.client() for _ in range(40)])
+    assert len(shared) == 2
+    assert min(shared.values()) >= 5
+
+
+@pytest.mark.parametrize("worker", WORKERS)
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system keeps no process on a processor")
+def test_each_process_stays_on_a_processor_of_its_own_and_so_does_the_next_in_its_place(
+    tmp_path: Path, worker: str
+) -> None:
+    with serving(Server(tmp_path, worker, "--workers", "2")) as server:
+
+        def processors() -> dict[int, str]:
+            return dict(processes_answering(server, [server.client() for _ in range(40)]).keys())
+
+        wait_until(lambda: len(processors()) == 2)
+        before = processors()
+        assert all(re.fullmatch(r"\[\d+\]", kept) for kept in before.values())
+        assert len(set(before.values())) == min(2, len(os.sched_getaffinity(0)))
+        killed = min(before)
+        os.kill(killed, signal.SIGKILL)
+        wait_until(lambda: len(processors().keys() - {killed}) == 2)
+        assert sorted(processors().values()) == sorted(before.values())
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system keeps no process on a processor")
+def test_a_process_gets_the_processor_that_the_fewest_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {2, 5, 7})
+    assert least_used([]) == 2
+    assert least_used([2, 7]) == 5
+    assert least_used([2, 5, 7, 2, 7]) == 5
