@@ -24,7 +24,7 @@ END_SECONDS, END_BYTES = 2.0, 64 * 1024
 TOO_MUCH_OPEN = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 PAUSE_SECONDS = 0.5
 # How long a process lets others be first with a new connection, for each that it has itself, and at most.
-DEFERENCE_SECONDS, MOST_DEFERENCE_SECONDS = 0.0002, 0.01
+DEFERENCE_SECONDS, MOST_DEFERENCE_SECONDS = 0.0002, 0.002
 
 
 class Connection(TConn):  # type: ignore[misc]
@@ -134,7 +134,7 @@ class EpollWorker(Worker):
             self.method_queue.defer(lambda: None)  # the thread that listens wakes up: there is a place
 
     def murder_keepalived(self, force: bool = False) -> None:
-        """Let go of clients who take too long, once a second."""
+        """Let go of clients who take too long, once a second and after each new connection."""
         super().murder_keepalived(force)
         now = time.monotonic()
         for conn in list(self._idle.values()):

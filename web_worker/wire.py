@@ -19,10 +19,10 @@ PLAIN_NAMES = frozenset(
         "ETag",
         "Location",
         "Referrer-Policy",
-        "Trace-Id",
         "Vary",
         "X-Content-Type-Options",
         "X-Frame-Options",
+        "X-Request-Id",
     }
 )
 

@@ -106,7 +106,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         return not (self.alive and self.cfg.keepalive and self.nr_conns <= self.max_keepalived)
 
     def murder_keepalived(self, force: bool = False) -> None:
-        """Let go of clients who take too long, once a second: for their next request, or with one."""
+        """Let go of clients who take too long for their next request, or with one; asked once a second at least."""
         super().murder_keepalived(force)
         began_before = time.monotonic() - RECEIVE_SECONDS
         for conn, (began, former) in self._receiving.copy().items():  # in one piece, since all threads change it
