@@ -13,9 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from json import JSONEncoder
-from typing import Any, cast
+from typing import Any
 
-import psycopg
 from sqlalchemy import JSON, BindParameter, Boolean, Connection, Dialect, bindparam
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, SessionTransaction
@@ -85,7 +84,7 @@ class Runner:
             later = cursor.execute_later, cursor.executemany_later
             return cls(connection, connection.dialect, driver, cursor, None, *listeners, *later, cursor)
         is_numbered = connection.dialect.name == "postgresql"
-        cursor = psycopg.RawCursor(cast("psycopg.Connection", driver)) if is_numbered else driver.cursor()
+        cursor = connection.dialect.loaded_dbapi.RawCursor(driver) if is_numbered else driver.cursor()
         later = cursor.execute, cursor.executemany  # of the driver's own cursor no statement waits
         return cls(connection, connection.dialect, driver, cursor, None, *listeners, *later, driver)
 

@@ -9,13 +9,17 @@ from sqlalchemy.orm.session import JoinTransactionMode
 
 from prepared import RUNNER, Runner
 from transactions.kept import Connections, Kept
-from transactions.postgresql import PostgresqlConnections
 from transactions.sqlite import SqliteConnections
 
 
 def connections_of(engine: Engine) -> Connections:
     """Return the connections of an engine, none of which is open yet."""
-    return SqliteConnections(engine) if engine.dialect.name == "sqlite" else PostgresqlConnections(engine)
+    if engine.dialect.name == "sqlite":
+        return SqliteConnections(engine)
+    # Only where it is needed: its driver takes 7 MiB.
+    from transactions.postgresql import PostgresqlConnections  # noqa: PLC0415
+
+    return PostgresqlConnections(engine)
 
 
 class WritingSession(Session):

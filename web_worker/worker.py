@@ -16,6 +16,7 @@ from weakref import WeakSet
 from gunicorn.http import wsgi
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from web_worker.memory import use_huge_pages
 from web_worker.wire import Answer, Requests, is_whole
 
 RECEIVE_SECONDS = 30.0
@@ -55,6 +56,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             not self.cfg.is_ssl and self.cfg.protocol == "http" and "h2" not in self.cfg.http_protocols
         )
         super().init_process()
+
+    def load_wsgi(self) -> None:
+        """Load the application; what there is in memory then, each request needs."""
+        super().load_wsgi()
+        use_huge_pages()
 
     def handle(self, conn: TConn) -> Any:
         """Answer one request of a connection, and tell whether there may be another one."""
