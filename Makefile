@@ -5,8 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # In an environment of its own: it needs much that nothing else here does.
 AUDIT := $(VENV)/audit
-# As many test processes as there are processors; one that is done takes tests from another.
-SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist worksteal
+# One test process more than there are processors, since tests wait for servers; one that is done takes tests from another.
+SIDE_BY_SIDE := --numprocesses $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --maxprocesses 4 --dist worksteal
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help

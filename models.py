@@ -716,7 +716,6 @@ class Event(Base):
     __tablename__ = "events"
     __table_args__ = (
         UniqueConstraint("stream", "sequence"),
-        Index(None, "occurred_at"),
         # Those without a position come first or last in it, oldest first: what the next reader has to place.
         Index("ix_events_position", "position", "occurred_at", "sequence"),
         # The history of one person.

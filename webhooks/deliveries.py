@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session, joinedload, load_only, selectinload
 
 from clock import now_ms
 from errors import Conflict, NotFound
+from ids import first_id
 from models import Event, WebhookDelivery, WebhookEndpoint
 from webhooks.events import TEST_EVENT_TYPE, add_deliveries, mark_due, matches, write_events
 from webhooks.outbox import UNSYNCHRONIZED
@@ -117,7 +118,7 @@ def replay_since(session: Session, endpoint: WebhookEndpoint, since: int, *, onl
             remedy="To send again what there still is, give meta.kept_since as since.",
         )
     missed = _add_missed(session, endpoint, since)
-    events = select(Event.id).where(Event.occurred_at >= since, Event.type != TEST_EVENT_TYPE)
+    events = select(Event.id).where(Event.id >= first_id("evt", since), Event.type != TEST_EVENT_TYPE)
     again = (
         update(WebhookDelivery)
         .where(WebhookDelivery.endpoint_id == endpoint.id, WebhookDelivery.event_id.in_(events))
@@ -133,7 +134,7 @@ def replay_since(session: Session, endpoint: WebhookEndpoint, since: int, *, onl
 def _add_missed(session: Session, endpoint: WebhookEndpoint, since: int) -> int:
     """Add the deliveries of matching events that have none to this endpoint, and return how many."""
     has_one = exists().where(WebhookDelivery.endpoint_id == endpoint.id, WebhookDelivery.event_id == Event.id)
-    query = select(Event).where(Event.occurred_at >= since, Event.type != TEST_EVENT_TYPE, ~has_one)
+    query = select(Event).where(Event.id >= first_id("evt", since), Event.type != TEST_EVENT_TYPE, ~has_one)
     query = query.options(load_only(Event.type, Event.occurred_at))
     if endpoint.organization_id is not None:
         query = query.where(Event.organization_id == endpoint.organization_id)

@@ -217,7 +217,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_events")),
         sa.UniqueConstraint("stream", "sequence", name=op.f("uq_events_stream_sequence")),
     )
-    op.create_index(op.f("ix_events_occurred_at"), "events", ["occurred_at"])
     op.create_index("ix_events_position", "events", ["position", "occurred_at", "sequence"])
     op.create_index(
         "ix_events_user",

