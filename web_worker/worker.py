@@ -1,7 +1,7 @@
-"""Requests of a connection, answered one after another; with a limit to how long one may take to arrive.
+"""Requests of a connection, answered one after another; with limits to how long one and its answer may be on the way.
 
-gunicorn waits for the rest of a request for ever. A client that sends one byte now
-and then would hold a thread as long as it likes, and a few such clients all of them.
+gunicorn waits for ever for the rest of a request, and for a client that does not read its answer. A client that sends
+or reads one byte now and then would hold a thread as long as it likes, and a few such clients all of them.
 """
 
 import os
@@ -20,13 +20,16 @@ from web_worker.memory import use_huge_pages
 from web_worker.wire import Answer, Requests, is_whole
 
 RECEIVE_SECONDS = 30.0
+# For a client to read its answer, the largest of which has some megabytes.
+SEND_SECONDS = 60.0
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]
     """Serves with threads, and stops listening to a client whose request is not whole after ``RECEIVE_SECONDS``.
 
     Only the receiving half of the connection is closed, and that of nobody whose request is whole: it is answered
-    however long that takes, and the next one as well.
+    however long that takes, and the next one as well. A client that has not read its answer ``SEND_SECONDS`` after it
+    began to leave is not waited for any more.
 
     It stays on one processor, as only one of its threads runs Python at a time. On two they would wake each other up
     for it at every turn, which takes longer than the work.
@@ -49,6 +52,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
                 os.sched_setaffinity(0, {self.processor})
         # When a request began to arrive, and which one was the last before it.
         self._receiving: dict[TConn, tuple[float, Any]] = {}
+        # When an answer began to leave.
+        self._sending: dict[TConn, float] = {}
         # A setting is else looked up in a dictionary of objects, some 25 times for a request.
         settings = {name: setting.get() for name, setting in self.cfg.settings.items()}
         self.cfg.__dict__.update({name: value for name, value in settings.items() if not hasattr(type(self.cfg), name)})
@@ -87,9 +92,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             if self._is_last_of_connection():
                 answer.force_close()
             parts = self.wsgi(environ, answer.start_response)
+            self._sending[conn] = time.monotonic()
             try:
                 _send(answer, parts, environ)
             finally:
+                del self._sending[conn]
                 self.log.access(answer, req, environ, timedelta(seconds=time.perf_counter() - began))
                 if hasattr(parts, "close"):
                     parts.close()
@@ -112,9 +119,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         return not (self.alive and self.cfg.keepalive and self.nr_conns <= self.max_keepalived)
 
     def murder_keepalived(self, force: bool = False) -> None:
-        """Let go of clients who take too long for their next request, or with one; asked once a second at least."""
+        """Let go of clients who take too long for a request, or to read an answer; asked once a second at least."""
         super().murder_keepalived(force)
-        began_before = time.monotonic() - RECEIVE_SECONDS
+        now = time.monotonic()
+        for conn, began in self._sending.copy().items():
+            if began < now - SEND_SECONDS:
+                _shut(conn, socket.SHUT_RDWR)  # the thread that sends fails
+        began_before = now - RECEIVE_SECONDS
         for conn, (began, former) in self._receiving.copy().items():  # in one piece, since all threads change it
             if began < began_before and not _has_arrived(conn, former) and self._receiving.pop(conn, None) is not None:
                 stop_listening(conn)
@@ -144,6 +155,10 @@ def _has_arrived(conn: TConn, former: Any) -> bool:
 
 def stop_listening(conn: TConn) -> None:
     """Have a connection end with what it has received so far."""
+    _shut(conn, socket.SHUT_RD)
+
+
+def _shut(conn: TConn, how: int) -> None:
     with suppress(OSError):  # it has ended
         # Not what a TLS socket makes of it, which would go on in plain text.
-        socket.socket.shutdown(conn.sock, socket.SHUT_RD)
+        socket.socket.shutdown(conn.sock, how)

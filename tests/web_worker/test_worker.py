@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.conftest import ROOT, clean_environment, free_port, wait_until
@@ -40,6 +41,9 @@ def answer(environ, start_response):
     if path == "/sleeps":
         Path("asleep").touch()
         time.sleep(2)
+    if path == "/large":
+        start_response("200 OK", [("Content-Length", str(1 << 25))])
+        return [b"x" * (1 << 25)]
     if path == "/file":
         start_response("200 OK", [("Content-Length", str(Path("file").stat().st_size))])
         return environ["wsgi.file_wrapper"](open("file", "rb"))
@@ -117,10 +121,10 @@ class Server:
 
 
 def in_a_hurry(directory: Path) -> tuple[str, str]:
-    """Return the option that has a server wait half a second for a request to arrive."""
+    """Return the option that has a server wait half a second for a request to arrive, and two for an answer to be read."""
     conf = directory / "gunicorn.conf.py"
     shared = (ROOT / "deploy/gunicorn.conf.py").read_text()
-    hurry = "from web_worker import worker\nworker.RECEIVE_SECONDS = 0.5"
+    hurry = "from web_worker import worker\nworker.RECEIVE_SECONDS, worker.SEND_SECONDS = 0.5, 2"
     conf.write_text(f"{shared}\nimport sys\nsys.path.append({str(ROOT)!r})\n{hurry}\n")
     return "--config", str(conf)
 
@@ -306,6 +310,26 @@ def test_after_a_request_that_took_long_the_next_is_answered_too(tmp_path: Path,
         client.send(asked)
         assert b"Connection: keep-alive" in client.read()
         assert client.ask("/next").endswith(b"GET /next 0")
+
+
+@pytest.mark.parametrize("worker", WORKERS)
+@pytest.mark.parametrize("path", ["/large", "/file"])
+def test_who_does_not_read_an_answer_holds_no_thread_for_ever(tmp_path: Path, worker: str, path: str) -> None:
+    (tmp_path / "file").write_bytes(b"x" * (1 << 25))
+    with serving(Server(tmp_path, worker, *in_a_hurry(tmp_path))) as server:
+        process = psutil.Process(int(server.client().ask("/process").split(b"/")[-2]))
+        idle = [server.client() for _ in range(8)]  # as many as there are threads
+        for client in idle:
+            client.send(request(path))
+        ports = {client.socket.getsockname()[1] for client in idle}
+
+        def held() -> set[int]:
+            return ports & {known.raddr.port for known in process.net_connections() if known.raddr}
+
+        wait_until(lambda: held() == ports)
+        wait_until(lambda: not held())
+        assert server.client().ask("/next").endswith(b"GET /next 0")
+        assert all(len(client.read()) < 1 << 25 for client in idle)
 
 
 @pytest.mark.parametrize("headers", [(), ("Transfer-Encoding: chunked",)], ids=["announced", "chunked"])
