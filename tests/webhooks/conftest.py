@@ -51,7 +51,7 @@ class Post:
     options: dict[str, Any] = field(default_factory=dict)
 
     def later(self, milliseconds: int) -> "Post":
-        self.now += milliseconds
+        self.now = max(self.now, now_ms()) + milliseconds  # however long the test took so far
         return self
 
     def carrier(self) -> Carrier:
