@@ -8,10 +8,10 @@ Linux does this by itself only for whom it is told to, and then takes its time (
 
 import ctypes
 import mmap
-import sys
 from pathlib import Path
 
 HUGE_PAGE = 2 * 1024 * 1024
+MAPS = Path("/proc/self/maps")
 # Do it now, and copy what is there (Linux 6.1, ``madvise(2)``); Python 3.11 has no name for it.
 MADV_COLLAPSE = 25
 
@@ -22,9 +22,11 @@ def use_huge_pages() -> int:
     0 where the system has none, or none to spare: nothing else depends on it. It takes a tenth of a second or two. What
     was shared with the process that this one was forked from is its own afterwards.
     """
-    if sys.platform != "linux":
+    try:
+        maps = MAPS.read_text()
+    except OSError:  # another system, or one that hides it
         return 0
-    return sum(_collapse(start, end) for start, end in _heaps(Path("/proc/self/maps").read_text()))
+    return sum(_collapse(start, end) for start, end in _heaps(maps))
 
 
 def _heaps(maps: str) -> list[tuple[int, int]]:

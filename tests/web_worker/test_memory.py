@@ -61,9 +61,10 @@ def test_memory_of_files_of_code_and_of_less_than_a_page_stays_where_it_is() -> 
     ) == [(0x555508200000, 0x555508600000), (0x7F0000A00000, 0x7F0000E00000)]
 
 
-def test_where_the_system_has_none_nothing_is_moved(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "_collapse", lambda start, end: 1)
-    monkeypatch.setattr(sys, "platform", "darwin")
+def test_where_the_system_does_not_say_what_there_is_nothing_is_moved(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(memory, "MAPS", tmp_path / "maps")
     assert memory.use_huge_pages() == 0
 
 
