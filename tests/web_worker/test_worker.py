@@ -121,7 +121,7 @@ class Server:
 
 
 def in_a_hurry(directory: Path) -> tuple[str, str]:
-    """Return the option that has a server wait half a second for a request to arrive, and two for an answer to be read."""
+    """Return the option that has a server wait half a second for a request, and two for an answer to be read."""
     conf = directory / "gunicorn.conf.py"
     shared = (ROOT / "deploy/gunicorn.conf.py").read_text()
     hurry = "from web_worker import worker\nworker.RECEIVE_SECONDS, worker.SEND_SECONDS = 0.5, 2"
