@@ -7,7 +7,7 @@ import select
 worker_class = "web_worker.epoll.EpollWorker" if hasattr(select, "epoll") else "web_worker.worker.Worker"
 threads = 8
 
-# Loaded once, before the processes fork: a bad setting stops the start with its sentence, and memory is shared.
+# Loaded once, before the processes fork: a bad setting stops the start with its sentence, and all count limits as one.
 # Nothing connects to the database or to Redis while the application is built.
 preload_app = True
 
@@ -23,7 +23,7 @@ control_socket_disable = True
 def when_ready(_server: object) -> None:
     """Leave what is loaded out of every collection, and look seldom: a request makes no cycles that grow.
 
-    Before the processes fork, so that none of them copies that memory by collecting it.
+    Before the processes fork, so that each of them begins with it.
     """
     gc.collect()
     gc.freeze()

@@ -58,22 +58,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         ]
         config.hook.pytest_deselected(items=[item for item in items if item not in set(asking)])
         items[:] = asking
-    items[:] = with_slow_ones_spread(items)
-
-
-def with_slow_ones_spread(items: list[pytest.Item]) -> list[pytest.Item]:
-    """Put the files with slow tests at even distances among the others, so that tests side by side wait in turns.
-
-    Slow ones wait for servers most of the time, and would all come one after another.
-    """
-    files: dict[Path, list[pytest.Item]] = {}
-    for item in items:
-        files.setdefault(item.path, []).append(item)
-    slow = [path for path, tests in files.items() if any(test.get_closest_marker("slow") for test in tests)]
-    places = {path: (place + 0.5) / len(slow) for place, path in enumerate(slow)}
-    others = [path for path in files if path not in places]
-    places |= {path: (place + 0.5) / len(others) for place, path in enumerate(others)}
-    return [item for path in sorted(places, key=places.__getitem__) for item in files[path]]
 
 
 @pytest.hookimpl(optionalhook=True)

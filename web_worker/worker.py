@@ -20,7 +20,7 @@ from web_worker.memory import use_huge_pages
 from web_worker.wire import Answer, Requests, is_whole
 
 RECEIVE_SECONDS = 30.0
-# For a client to read its answer, the largest of which has some megabytes.
+# For a client to read an answer, or a part of one that is made while it is sent.
 SEND_SECONDS = 60.0
 
 
@@ -28,8 +28,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     """Serves with threads, and stops listening to a client whose request is not whole after ``RECEIVE_SECONDS``.
 
     Only the receiving half of the connection is closed, and that of nobody whose request is whole: it is answered
-    however long that takes, and the next one as well. A client that has not read its answer ``SEND_SECONDS`` after it
-    began to leave is not waited for any more.
+    however long that takes, and the next one as well. A client that has not read its answer, or a part of a long one,
+    ``SEND_SECONDS`` after that began to leave is not waited for any more.
 
     It stays on one processor, as only one of its threads runs Python at a time. On two they would wake each other up
     for it at every turn, which takes longer than the work.
@@ -52,7 +52,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
                 os.sched_setaffinity(0, {self.processor})
         # When a request began to arrive, and which one was the last before it.
         self._receiving: dict[TConn, tuple[float, Any]] = {}
-        # When an answer began to leave.
+        # When an answer, or the part of one that was made last, began to leave.
         self._sending: dict[TConn, float] = {}
         # A setting is else looked up in a dictionary of objects, some 25 times for a request.
         settings = {name: setting.get() for name, setting in self.cfg.settings.items()}
@@ -92,11 +92,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             if self._is_last_of_connection():
                 answer.force_close()
             parts = self.wsgi(environ, answer.start_response)
-            self._sending[conn] = time.monotonic()
             try:
-                _send(answer, parts, environ)
+                self._send(conn, answer, parts, environ)
             finally:
-                del self._sending[conn]
+                self._sending.pop(conn, None)
                 self.log.access(answer, req, environ, timedelta(seconds=time.perf_counter() - began))
                 if hasattr(parts, "close"):
                     parts.close()
@@ -110,6 +109,18 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             return False
         finally:
             self.cfg.post_request(self, req, environ, answer)
+
+    def _send(self, conn: TConn, answer: Answer, parts: Iterable[bytes], environ: dict[str, Any]) -> None:
+        if isinstance(parts, environ["wsgi.file_wrapper"]):
+            self._sending[conn] = time.monotonic()
+            answer.write_file(parts)
+        else:
+            for part in parts:
+                self._sending[conn] = time.monotonic()
+                answer.write(part)
+                del self._sending[conn]  # the next one may take its time to make
+        self._sending[conn] = time.monotonic()
+        answer.close()
 
     def _is_last_of_connection(self) -> bool:
         """Count a request, and tell whether its connection has to be closed after it."""
@@ -136,15 +147,6 @@ def least_used(taken: Collection[int | None]) -> int | None:
     if not hasattr(os, "sched_getaffinity"):
         return None
     return min(sorted(os.sched_getaffinity(0)), key=list(taken).count)
-
-
-def _send(answer: Answer, parts: Iterable[bytes], environ: dict[str, Any]) -> None:
-    if isinstance(parts, environ["wsgi.file_wrapper"]):
-        answer.write_file(parts)
-    else:
-        for part in parts:
-            answer.write(part)
-    answer.close()
 
 
 def _has_arrived(conn: TConn, former: Any) -> bool:

@@ -44,12 +44,20 @@ def answer(environ, start_response):
     if path == "/large":
         start_response("200 OK", [("Content-Length", str(1 << 25))])
         return [b"x" * (1 << 25)]
+    if path == "/slowly":
+        start_response("200 OK", [("Content-Length", "8")])
+        return slowly()
     if path == "/file":
         start_response("200 OK", [("Content-Length", str(Path("file").stat().st_size))])
         return environ["wsgi.file_wrapper"](open("file", "rb"))
     text = f"{environ['REQUEST_METHOD']} {path} {len(body)}".encode()
     start_response("200 OK", [("Content-Length", str(len(text)))])
     return [text]
+
+def slowly():
+    yield b"half"
+    time.sleep(5)
+    yield b"rest"
 
 def failing():
     yield b"half"
@@ -330,6 +338,12 @@ def test_who_does_not_read_an_answer_holds_no_thread_for_ever(tmp_path: Path, wo
         wait_until(lambda: not held())
         assert server.client().ask("/next").endswith(b"GET /next 0")
         assert all(len(client.read()) < 1 << 25 for client in idle)
+
+
+@pytest.mark.parametrize("worker", WORKERS)
+def test_an_answer_may_take_longer_to_make_than_to_be_read(tmp_path: Path, worker: str) -> None:
+    with serving(Server(tmp_path, worker, *in_a_hurry(tmp_path))) as server:
+        assert server.client().ask("/slowly").endswith(b"halfrest")
 
 
 @pytest.mark.parametrize("headers", [(), ("Transfer-Encoding: chunked",)], ids=["announced", "chunked"])
