@@ -12,7 +12,8 @@ RANDOM_BYTES = 10
 DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32
 # The 26 digits of a ULID, two by two.
 PAIRS = [high + low for high in DIGITS for low in DIGITS]
-SHIFTS = range(120, -1, -10)
+# Where in it the pairs stand: those that are the same for a second, and the others.
+STEADY_SHIFTS, SHIFTS = range(120, 89, -10), range(80, -1, -10)
 
 
 class Maker:
@@ -26,6 +27,8 @@ class Maker:
         self._lock = Lock()
         self._moment = -1
         self._value = 0
+        # The digits of ``STEADY_SHIFTS``, and the value of which they are.
+        self._steady = (-1, "")
 
     def make(self) -> str:
         """Return a new ULID."""
@@ -37,7 +40,15 @@ class Maker:
                 self._moment = moment
                 self._value = moment << 8 * RANDOM_BYTES | int.from_bytes(os.urandom(RANDOM_BYTES))
             value = self._value
-        return "".join([PAIRS[value >> shift & 1023] for shift in SHIFTS])
+        steady, start = self._steady
+        if steady != value >> 90:
+            start = _digits(value, STEADY_SHIFTS)
+            self._steady = (value >> 90, start)
+        return start + _digits(value, SHIFTS)
+
+
+def _digits(value: int, shifts: range) -> str:
+    return "".join([PAIRS[value >> shift & 1023] for shift in shifts])
 
 
 _maker = Maker()

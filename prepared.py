@@ -12,7 +12,6 @@ from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from json import JSONEncoder
 from typing import Any
 
 from sqlalchemy import JSON, BindParameter, Boolean, Connection, Dialect, bindparam
@@ -21,12 +20,10 @@ from sqlalchemy.orm import Session, SessionTransaction
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.types import TypeEngine
 
-from json_text import read_compact
+from json_text import compact, read_compact
 
 Row = tuple[Any, ...]
 Converter = Callable[[Any], Any]
-# As ``json.dumps`` writes it, which asks each time how.
-_json_text: Converter = JSONEncoder().encode
 # The option of a connection whose transactions are begun and ended by whoever keeps it, all with one runner.
 KEPT = "authn_scim_kept"
 # Under this key of ``session.info`` stands what the transaction runs its statements with.
@@ -42,6 +39,7 @@ class Runner:
 
     connection: Connection
     dialect: Dialect
+    kind: str  # the name of the dialect
     driver: Any
     # One for all its statements, whose rows are fetched at once: PostgreSQL's driver makes one in 30 calls.
     cursor: Any
@@ -77,28 +75,28 @@ class Runner:
     @classmethod
     def on(cls, connection: Connection, cursor: Any = None) -> "Runner":
         """Return that of a connection, with a cursor of one's own if one has it."""
-        dispatch, driver = connection.dispatch, connection.connection.dbapi_connection
+        dispatch, dialect, driver = connection.dispatch, connection.dialect, connection.connection.dbapi_connection
         listeners = tuple(dispatch.before_cursor_execute), tuple(dispatch.after_cursor_execute), tuple(dispatch.commit)
         assert driver is not None
         if cursor is not None:
             later = cursor.execute_later, cursor.executemany_later
-            return cls(connection, connection.dialect, driver, cursor, None, *listeners, *later, cursor)
-        is_numbered = connection.dialect.name == "postgresql"
-        cursor = connection.dialect.loaded_dbapi.RawCursor(driver) if is_numbered else driver.cursor()
+            return cls(connection, dialect, dialect.name, driver, cursor, None, *listeners, *later, cursor)
+        is_numbered = dialect.name == "postgresql"
+        cursor = dialect.loaded_dbapi.RawCursor(driver) if is_numbered else driver.cursor()
         later = cursor.execute, cursor.executemany  # of the driver's own cursor no statement waits
-        return cls(connection, connection.dialect, driver, cursor, None, *listeners, *later, driver)
+        return cls(connection, dialect, dialect.name, driver, cursor, None, *listeners, *later, driver)
 
     def run_text(self, sql: str) -> None:
         """Run a statement without values, as it stands."""
-        _execute(self, self.cursor.execute, sql, (), many=False)
+        _execute(self, self.cursor.execute, sql, ())
 
     def run_text_later(self, sql: str) -> None:
         """Run a statement without values of whose result nobody asks: it may wait for one of which somebody does."""
-        _execute(self, self.execute_later, sql, (), many=False)
+        _execute(self, self.execute_later, sql, ())
 
     def begin(self) -> None:
         """Begin a transaction on a connection where statements wait."""
-        _execute(self, self.cursor.begin, "BEGIN", (), many=False)
+        _execute(self, self.cursor.begin, "BEGIN", ())
 
     def send_waiting(self) -> None:
         """Run what waits.
@@ -142,8 +140,9 @@ class Written:
     """A statement as one kind of database reads it, and what converts the values on both ways."""
 
     sql: str
-    # The names of the values, in the order in which they stand in the statement, each with its converter.
-    names: Sequence[tuple[str, Converter | None]]
+    # The names of the values, in the order in which they stand in the statement, and by their place those to convert.
+    names: Sequence[str]
+    converters: Sequence[tuple[int, Converter]]
     # What the statement itself says, and what a column that is not given gets.
     constants: Mapping[str, Any]
     defaults: Sequence[tuple[str, Any]]
@@ -155,12 +154,13 @@ class Written:
         if self.defaults or self.constants:
             given = {name: default.arg(None) if default.is_callable else default.arg for name, default in self.defaults}
             values = {**self.constants, **given, **values}
-        return [values[name] if convert is None else convert(values[name]) for name, convert in self.names]
+        bound = list(map(values.__getitem__, self.names))
+        for place, convert in self.converters:
+            bound[place] = convert(bound[place])
+        return bound
 
     def rows_of(self, rows: list[Row]) -> list[Row]:
         """Return rows of the driver with their values as the models have them."""
-        if not self.results:
-            return rows
         converted = []
         for row in rows:
             values = list(row)
@@ -178,20 +178,21 @@ class Prepared:
 
     def __init__(self, statement: Executable | Mapping[str, Executable]) -> None:
         self.statement: Any = statement
-        self._written: dict[tuple[str, tuple[str, ...]], Written] = {}
+        # By the kind of database and the names of the values: an INSERT or UPDATE is of their columns.
+        self._written: dict[tuple[str, ...], Written] = {}
 
     def rows(self, session: Session, values: Mapping[str, Any]) -> list[Row]:
         """Run it with these values, and return all rows that it finds.
 
         :raises DBAPIError: What the database refuses, such as ``IntegrityError``.
         """
-        runner = Runner.of(session)
-        written = self.written_for(runner.dialect, values)
-        _execute(runner, runner.cursor.execute, written.sql, written.bound(values), many=False)
+        runner, written = self._begin(session, values)
+        _execute(runner, runner.cursor.execute, written.sql, written.bound(values))
         try:
-            return written.rows_of(runner.cursor.fetchall())
+            rows = runner.cursor.fetchall()
         except runner.dialect.loaded_dbapi.Error as error:
             raise _failure(runner, written.sql, error) from error
+        return written.rows_of(rows) if written.results else rows
 
     def row(self, session: Session, values: Mapping[str, Any]) -> Row | None:
         """Run it with these values, and return the first row that it finds, or None."""
@@ -206,9 +207,8 @@ class Prepared:
 
         :raises DBAPIError: What the database refuses, such as ``IntegrityError``.
         """
-        runner = Runner.of(session)
-        written = self.written_for(runner.dialect, values)
-        _execute(runner, runner.execute_later, written.sql, written.bound(values), many=False)
+        runner, written = self._begin(session, values)
+        _execute(runner, runner.execute_later, written.sql, written.bound(values))
 
     def run_all(self, session: Session, values: Sequence[Mapping[str, Any]]) -> None:
         """Run it once for each of these values, which all have the same names, as ``run`` does."""
@@ -216,13 +216,20 @@ class Prepared:
             for only in values:
                 self.run(session, only)
             return
-        runner = Runner.of(session)
-        written = self.written_for(runner.dialect, values[0])
+        runner, written = self._begin(session, values[0])
         _execute(runner, runner.executemany_later, written.sql, [written.bound(each) for each in values], many=True)
 
+    def _begin(self, session: Session, values: Mapping[str, Any]) -> tuple[Runner, Written]:
+        """Return what runs it in a session's transaction, and the statement for its database and these values."""
+        runner = session.info.get(RUNNER)
+        if runner is None or runner.within is not session._transaction:
+            runner = Runner.of(session)
+        written = self._written.get((runner.kind, *values))
+        return runner, self.written_for(runner.dialect, values) if written is None else written
+
     def written_for(self, dialect: Dialect, values: Mapping[str, Any]) -> Written:
-        """Return the statement for a kind of database and these values: an INSERT or UPDATE is of their columns."""
-        key = (dialect.name, tuple(values))
+        """Return the statement for a kind of database and these values."""
+        key = (dialect.name, *values)
         written = self._written.get(key)
         if written is None:
             statement = self.statement[dialect.name] if isinstance(self.statement, Mapping) else self.statement
@@ -270,11 +277,13 @@ def _write(statement: Any, dialect: Dialect, names: Sequence[str]) -> Written:
     compiled = statement.compile(dialect=_by_number(dialect), column_keys=list(names))
     if compiled.post_compile_params or compiled.literal_execute_params:
         raise ValueError(f"This statement is written anew for each execution: {compiled}")
-    binds = compiled.binds
+    binds, names_in_order = compiled.binds, compiled.positiontup
+    converters = [_bound_by(binds[name].type.dialect_impl(dialect), dialect) for name in names_in_order]
     defaults = [(column.key, column.default) for column in compiled.insert_prefetch]
     return Written(
         sql=str(compiled),
-        names=[(name, _bound_by(binds[name].type.dialect_impl(dialect), dialect)) for name in compiled.positiontup],
+        names=names_in_order,
+        converters=[(place, convert) for place, convert in enumerate(converters) if convert is not None],
         constants={
             name: bind.effective_value for name, bind in binds.items() if not bind.required and name not in names
         },
@@ -328,7 +337,7 @@ def _json_bound(others: Converter) -> Converter:
         kind = value.__class__
         if kind is not dict and kind is not list:
             return others(value)
-        return _json_text(value) if value else EMPTY_TEXTS[kind]
+        return compact(value) if value else EMPTY_TEXTS[kind]
 
     return bound
 
@@ -344,7 +353,7 @@ def _json_read(others: Converter) -> Converter:
     return read
 
 
-def _execute(runner: Runner, run: Callable[..., Any], sql: str, values: Any, *, many: bool) -> None:
+def _execute(runner: Runner, run: Callable[..., Any], sql: str, values: Any, *, many: bool = False) -> None:
     """Run a statement with what runs it; the runner's cursor has its rows until the next statement is run."""
     for listener in runner.before:
         listener(runner.connection, runner.cursor, sql, values, None, many)

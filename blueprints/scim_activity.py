@@ -12,7 +12,7 @@ from redis import RedisError
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from blueprints.arrivals import Arrival, this_request
+from blueprints.arrivals import Arrival, this_application, this_request
 from blueprints.errors import trace_id
 from database import db
 from directory.activity import Call, Outcome, activity_entry, record_activity, record_entries
@@ -49,7 +49,7 @@ def user_agent(arrival: Arrival) -> str | None:
 
 def keeps_bodies() -> bool:
     """Tell whether this deployment keeps what was sent and answered."""
-    return bool(current_app.config["ACTIVITY_BODIES"])
+    return bool(this_application().config["ACTIVITY_BODIES"])
 
 
 def milliseconds(arrival: Arrival) -> int:

@@ -70,12 +70,15 @@ class SharedWindows:
 
     def _window_of(self, key: str) -> int:
         """Return where the window of a key begins; forks of one process agree on what its hash is."""
-        mark, numbers = hash(key) | 1, self._numbers
-        found = [(mark + place) % self._count * self._width for place in range(PLACES_OF_KEY)]
-        for window in found:
+        mark, numbers, count, width = hash(key) | 1, self._numbers, self._count, self._width
+        for place in range(PLACES_OF_KEY):
+            window = (mark + place) % count * width
             if numbers[window] == mark:
                 return window
-        window = min(found, key=self._last_moment)
+        window = min(
+            ((mark + place) % count * width for place in range(PLACES_OF_KEY)),
+            key=self._last_moment,
+        )
         numbers[window], numbers[window + 1] = mark, 0
         self._moments[window + FIELDS : window + self._width] = memoryview(bytes(8 * self._amount)).cast("d")
         return window

@@ -1,12 +1,7 @@
-"""What passes through a connection, where gunicorn's own way takes as long as the application does with a read."""
+"""What leaves through a connection, where gunicorn's own way takes as long as the application does with a read."""
 
 import time
-from typing import Any
 
-from gunicorn.http.body import LengthReader
-from gunicorn.http.errors import NoMoreData
-from gunicorn.http.message import Request
-from gunicorn.http.parser import RequestParser
 from gunicorn.http.wsgi import HEADER_VALUE_RE, Response
 from gunicorn.util import http_date
 
@@ -25,63 +20,10 @@ PLAIN_NAMES = frozenset(
         "X-Request-Id",
     }
 )
-
-
-class LengthOrNothing(LengthReader):  # type: ignore[misc]
-    """A body of a length that was announced; one that breaks off before is not taken for whole (RFC 9112 §8)."""
-
-    def read(self, size: int) -> bytes:
-        """Return the next bytes.
-
-        :raises NoMoreData: When the client has sent fewer than it announced.
-        """
-        before = self.length
-        part: bytes = super().read(size)
-        if len(part) < before - self.length:
-            raise NoMoreData
-        return part
-
-
-class Arriving(Request):  # type: ignore[misc]
-    """A request, read and checked by gunicorn."""
-
-    def set_body_reader(self) -> None:
-        """Find out how the body is read."""
-        super().set_body_reader()
-        if isinstance(self.body.reader, LengthReader):
-            self.body.reader = LengthOrNothing(self.unreader, self.body.reader.length)
-
-    def _peer_is_trusted_proxy(self) -> bool:
-        """Tell whether the peer may say what it forwards: found out once for each connection."""
-        connection = self.unreader
-        if not hasattr(connection, "is_of_proxy"):
-            connection.is_of_proxy = super()._peer_is_trusted_proxy()
-        is_of_proxy: bool = connection.is_of_proxy
-        return is_of_proxy
-
-
-class Requests(RequestParser):  # type: ignore[misc]
-    """The requests of a connection, one after another."""
-
-    mesg_class = Arriving
-
-    def finish_body(self, deadline: float | None = None, max_bytes: int | None = None) -> bool:
-        """Tell whether nothing is left of the body of the last request, after reading what is."""
-        if self.mesg is not None and _is_read(self.mesg.body):
-            return True
-        finished: bool = super().finish_body(deadline, max_bytes)
-        return finished
-
-
-def is_whole(body: Any) -> bool:
-    """Tell whether a body has arrived to its end, or is none."""
-    reader = body.reader
-    return not reader.length if isinstance(reader, LengthReader) else reader.parser is None
-
-
-def _is_read(body: Any) -> bool:
-    """Tell whether a body was read to its end, or is none."""
-    return not body.failed and isinstance(body.reader, LengthReader) and not body.reader.length and not body.buf.tell()
+# Those of them that say the same in most answers. What they said is remembered, once it was judged, up to this many.
+STEADY_NAMES = PLAIN_NAMES - {"ETag", "Location", "X-Request-Id"}
+JUDGED: set[tuple[str, str]] = set()
+MOST_JUDGED = 256
 
 
 class Answer(Response):  # type: ignore[misc]
@@ -96,8 +38,12 @@ class Answer(Response):  # type: ignore[misc]
         """
         judged = []
         for header in headers:
-            if header[0] in PLAIN_NAMES and HEADER_VALUE_RE.fullmatch(header[1]):
+            if header in JUDGED:
                 self.headers.append(header)
+            elif header[0] in PLAIN_NAMES and HEADER_VALUE_RE.fullmatch(header[1]):
+                self.headers.append(header)
+                if header[0] in STEADY_NAMES and len(JUDGED) < MOST_JUDGED:
+                    JUDGED.add(header)
             else:
                 judged.append(header)
         super().process_headers(judged)
@@ -114,7 +60,7 @@ class Answer(Response):  # type: ignore[misc]
         major, minor = self.req.version
         connection = "close" if self.should_close() else "keep-alive"
         lines = [f"HTTP/{major}.{minor} {self.status}", f"Server: {self.version}", f"Date: {date.now()}"]
-        lines += [f"Connection: {connection}", *[f"{name}: {value}" for name, value in self.headers], "\r\n"]
+        lines += [f"Connection: {connection}", *map(": ".join, self.headers), "\r\n"]
         return "\r\n".join(lines).encode("latin-1")
 
 

@@ -13,11 +13,11 @@ from datetime import timedelta
 from typing import Any, ClassVar
 from weakref import WeakSet
 
-from gunicorn.http import wsgi
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from web_worker.arriving import Requests, answering, is_whole
 from web_worker.memory import use_huge_pages
-from web_worker.wire import Answer, Requests, is_whole
+from web_worker.wire import Answer
 
 RECEIVE_SECONDS = 30.0
 # For a client to read an answer, or a part of one that is made while it is sent.
@@ -87,8 +87,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self.cfg.pre_request(self, req)
         try:
             began = time.perf_counter()
-            answer, environ = wsgi.create(req, conn.sock, conn.client, conn.server, self.cfg, response_class=Answer)
-            environ["wsgi.multithread"] = True
+            answer, environ = answering(req, conn, self.cfg)
             if self._is_last_of_connection():
                 answer.force_close()
             parts = self.wsgi(environ, answer.start_response)
