@@ -22,8 +22,7 @@ Columns of ``DirectoryActivity``, beside who, when, method, path and status:
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
 from sqlalchemy import insert
@@ -58,8 +57,7 @@ WARNINGS = 20
 INSERT = Prepared(insert(DirectoryActivity))
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(NamedTuple):
     """A request of an IdP: the id under which it is logged, what was asked, and what was sent."""
 
     id: str
@@ -70,8 +68,7 @@ class Call:
     parent_id: str | None = None
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of a request: the status, the answer, and of a refusal its reason and its sentence."""
 
     status: int

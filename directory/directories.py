@@ -19,7 +19,7 @@ ONLY_CONNECTION = (
 CONNECTION = Prepared(ONLY_CONNECTION)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Directory:
     """The directory that a request acts in, known from its SCIM token alone."""
 

@@ -5,8 +5,7 @@ the database's own constraints, so two requests at once cannot both win.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, case, delete, exists, or_, select
 from sqlalchemy.orm import Session
@@ -40,8 +39,7 @@ from prepared import Prepared
 from webhooks.events import record_events
 
 
-@dataclass(frozen=True)
-class HeldUser:
+class HeldUser(NamedTuple):
     """A directory user and the person, whose rows are held until the transaction ends."""
 
     row: DirectoryUser

@@ -2,8 +2,7 @@
 
 import json
 from collections.abc import Collection
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
@@ -46,8 +45,7 @@ RULES_FOR_WRITERS = Prepared(
 RULES = "directory_rules"
 
 
-@dataclass(frozen=True)
-class Rules:
+class Rules(NamedTuple):
     """What decides about the people of a directory: as it is when a transaction that writes begins with it."""
 
     mapping: Mapping

@@ -6,7 +6,8 @@ says what a write would do.
 
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from operator import itemgetter
+from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
@@ -26,7 +27,7 @@ PLAIN_FIELDS = ("external_id", "first_name", "last_name", "username")
 SHOWN_FIELDS = (*PLAIN_FIELDS, "email_address", "public_metadata")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Profile:
     """What a directory writes of a person, and which organization's directory that is.
 
@@ -47,8 +48,8 @@ class Profile:
     @classmethod
     def of(cls, user: User) -> "Profile":
         """Return the profile of a person as it is stored."""
-        known = user.__dict__ if is_plain(user) else {name: getattr(user, name) for name in COLUMNS}
-        return cls(**{name: known[name] for name in COLUMNS})
+        columns = _columns_of(user.__dict__) if is_plain(user) else [getattr(user, name) for name in COLUMNS]
+        return cls(*columns)
 
     def changes_to(self, other: "Profile") -> Changes:
         """Return what changes on the way to another profile, as ``{field: {"from": old, "to": new}}``."""
@@ -63,6 +64,7 @@ class Profile:
 
 
 COLUMNS = tuple(Profile.__dataclass_fields__)
+_columns_of = itemgetter(*COLUMNS)
 
 
 class Elsewhere(Protocol):
@@ -78,8 +80,7 @@ class Elsewhere(Protocol):
         """Tell whether somebody else than this person has an e-mail address."""
 
 
-@dataclass(frozen=True)
-class AskedElsewhere:
+class AskedElsewhere(NamedTuple):
     """Asks the database, each time."""
 
     session: Session
@@ -144,7 +145,7 @@ def write_profile(
     :return: What changed, as ``{field: {"from": old, "to": new}}``.
     """
     elsewhere = AskedElsewhere(session, directory.organization_id)
-    before = Profile.of(user)
+    stored = before = Profile.of(user)
     if takes_over:
         before = taken_over(directory, user.id, before, elsewhere)
     after = mapped_profile(directory, user.id, before, mapped, elsewhere, active=active)
@@ -152,7 +153,10 @@ def write_profile(
     columns: dict[str, Any] = {"active": True, "deleted_at": None} if comes_back else {}
     if changes or (comes_back and not user.active):
         columns["updated_at"] = now_ms()
-    after.store(session, user, **columns)
+    if after is stored:
+        write_row(session, user, **columns)
+    else:
+        after.store(session, user, **columns)
     return changes
 
 

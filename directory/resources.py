@@ -3,7 +3,7 @@
 import json
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from folding import fold, fold_json
 from json_text import compact, read_compact
@@ -27,8 +27,7 @@ MANY_DIGITS = re.compile(r"[0-9]{309}")
 EmailKey = tuple[str, str | None]
 
 
-@dataclass(frozen=True)
-class UserResource:
+class UserResource(NamedTuple):
     """A SCIM User as it is stored. ``document`` is without ``id``, ``meta``, ``groups`` and ``password``."""
 
     document: Document

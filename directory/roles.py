@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -38,8 +38,7 @@ class Roles(Protocol):
         """Return the default role."""
 
 
-@dataclass(frozen=True)
-class AskedRoles:
+class AskedRoles(NamedTuple):
     """Asks the database for the roles that are named; ``standing`` is the default role, where it is known."""
 
     session: Session

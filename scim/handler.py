@@ -1,7 +1,6 @@
 """One request of the protocol, served from the tables of one directory."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -214,7 +213,7 @@ class DirectoryHandler(ScimHandler):
         conditions.check(etag_of(held.row.version), "PUT")
         document = replaced_document(held.document, replacement.document)
         if document != held.document:
-            self.storage.write(held, replace(UserResource.of(document), sent_groups=replacement.sent_groups))
+            self.storage.write(held, UserResource.of(document)._replace(sent_groups=replacement.sent_groups))
 
     def delete_resource(self, resource_type: ResourceType, resource_id: str, conditions: Conditions) -> None:
         """Delete a stored resource once its conditions are met."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 from scim2_models import PatchOp, ScimFilter, SearchRequest
 from scim2_server.responses import ScimResponse
@@ -26,8 +26,7 @@ class PatchRequest:
         return self.declared is None and not self.undeclared
 
 
-@dataclass(frozen=True)
-class PlainPatch:
+class PlainPatch(NamedTuple):
     """A PATCH of a User that only gives values to attributes, and its operations, should models be needed."""
 
     changes: list[Change]

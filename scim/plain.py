@@ -9,8 +9,7 @@ what no schema declares. ``tests/scim/test_plain_users.py`` compares both.
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from scim2_models import Attribute, Mutability, ScimProvider
 
@@ -35,8 +34,7 @@ class NotPlain(Exception):
     """A value that the models have to judge."""
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(NamedTuple):
     """A value that a PATCH gives to one attribute: of the resource, of an object in it, or of an entry of a list.
 
     ``of_type`` is the ``type`` of the entry, and None where the attribute is in no list.

@@ -205,6 +205,8 @@ class SqliteReader:
 
     def __init__(self, engine: Engine) -> None:
         self._kept = kept = Kept(engine)
+        # Its statements stay prepared, those that begin and end a transaction among them.
+        self._cursor = kept.runner.cursor
         self._failed: bool = False
         self._depth = 0
         kept.driver.execute("PRAGMA query_only = ON")
@@ -219,7 +221,7 @@ class SqliteReader:
 
     def __enter__(self) -> Session:
         if not self._depth:
-            self._kept.driver.execute("BEGIN")
+            self._cursor.execute("BEGIN")
         self._depth += 1
         return self._session
 
@@ -229,8 +231,9 @@ class SqliteReader:
             self._failed = True  # it may be the connection's fault
         if self._depth:
             return
-        self._kept.driver.rollback()
-        if self._session.identity_map or self._session.new:
+        if self._kept.driver.in_transaction:  # else SQLite has ended it, as it does at some errors
+            self._cursor.execute("ROLLBACK")
+        if self._session._new or self._session.identity_map:
             self._session.expunge_all()
         info = self._session.info
         for key in info.keys() - {RUNNER}:  # whose transaction has no end

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, insert, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -80,8 +79,7 @@ DEFERRED = "deferred_events"
 NewEvent = tuple[str, Mapping[str, Any]]
 
 
-@dataclass(frozen=True)
-class RecordedEvent:
+class RecordedEvent(NamedTuple):
     """An event that the transaction wrote; ``body`` is its envelope as JSON text."""
 
     id: str
@@ -167,7 +165,7 @@ def write_events(
     ]
     common = {"organization_id": organization_id, "stream": stream, "position": position}
     rows = [
-        {**vars(event), **common, "user_id": user_id_of(data)}
+        {**event._asdict(), **common, "user_id": user_id_of(data)}
         for event, (_, data) in zip(recorded, events, strict=True)
     ]
     ADDED_EVENTS.run_all(session, rows)
