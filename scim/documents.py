@@ -37,6 +37,12 @@ class StoredDocument:
         """The weak entity tag of the resource (RFC 7644 §3.14)."""
         return etag_of(self.version)
 
+    def showing(self, computed: dict[str, list[dict[str, Any]]]) -> "StoredDocument":
+        """Return the same resource with this spliced in."""
+        return StoredDocument(
+            self.resource_type, self.id, self.text, self.version, self.created_at, self.last_modified_at, computed
+        )
+
     def path(self) -> str:
         """The path of the resource below the SCIM base URL."""
         return f"{self.resource_type}s/{self.id}"

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from scim2_models import NotFoundException
@@ -140,7 +139,7 @@ def user_with_groups(rows: Sequence[Any]) -> list[StoredDocument]:
 def with_members(session: Session, directory: Directory, document: StoredDocument) -> StoredDocument:
     """Return a Group that was just written with all its members."""
     members = _members(session, directory, [document.id])
-    return replace(document, computed={"members": members[document.id]}) if members else document
+    return document.showing({"members": members[document.id]}) if members else document
 
 
 def with_few_members(session: Session, directory: Directory, document: StoredDocument) -> StoredDocument:
@@ -148,13 +147,13 @@ def with_few_members(session: Session, directory: Directory, document: StoredDoc
     rows = FEW_MEMBERS.rows(session, {"organization": directory.organization_id, "id": document.id})
     if not 0 < len(rows) <= MAX_MEMBERS_ANSWERED:
         return document
-    return replace(document, computed={"members": [_member(user_id, name) for _, user_id, name in rows]})
+    return document.showing({"members": [_member(user_id, name) for _, user_id, name in rows]})
 
 
 def with_groups(session: Session, directory: Directory, document: StoredDocument) -> StoredDocument:
     """Return a User that was just written with its groups."""
     groups = _groups(session, directory, [document.id])
-    return replace(document, computed={"groups": groups[document.id]}) if groups else document
+    return document.showing({"groups": groups[document.id]}) if groups else document
 
 
 def load_documents(

@@ -1,5 +1,6 @@
 """What a unit of work writes with."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Engine, event
@@ -71,9 +72,14 @@ class WritingSession(Session):
         if kept is not None:
             self._connections.commit(kept)
 
+    def flush(self, objects: Sequence[Any] | None = None) -> None:
+        """Write what is to be written."""
+        if not self.is_untouched():
+            super().flush(objects)
+
     def is_untouched(self) -> bool:
         """Tell whether nothing of the ORM took part, so that there is nothing to write, to end or to forget."""
-        return self.get_transaction() is None and not self.identity_map and not self.new
+        return self._transaction is None and not self._new and not self.identity_map
 
     def rollback(self, error: BaseException | None = None) -> None:
         """End the transaction, and leave nothing of it.

@@ -235,9 +235,8 @@ class SqliteReader:
             self._cursor.execute("ROLLBACK")
         if self._session._new or self._session.identity_map:
             self._session.expunge_all()
-        info = self._session.info
-        for key in info.keys() - {RUNNER}:  # whose transaction has no end
-            del info[key]
+        for key in self._session.info.keys() - {RUNNER}:  # whose transaction has no end
+            del self._session.info[key]
 
 
 def _close_reader(session: Session, kept: Kept) -> None:

@@ -36,17 +36,23 @@ class Answer(Response):  # type: ignore[misc]
 
         :raises InvalidResponseHeader: When one of them could end the line that it stands on.
         """
-        judged = []
+        plain, judged = self.headers, []
         for header in headers:
             if header in JUDGED:
-                self.headers.append(header)
-            elif header[0] in PLAIN_NAMES and HEADER_VALUE_RE.fullmatch(header[1]):
-                self.headers.append(header)
-                if header[0] in STEADY_NAMES and len(JUDGED) < MOST_JUDGED:
+                plain.append(header)
+                continue
+            name, value = header
+            if name in PLAIN_NAMES and HEADER_VALUE_RE.fullmatch(value):
+                plain.append(header)
+                if name in STEADY_NAMES and len(JUDGED) < MOST_JUDGED:
                     JUDGED.add(header)
+            elif name == "Content-Length" and value.isdecimal() and value.isascii():
+                self.response_length = int(value)
+                plain.append(header)
             else:
                 judged.append(header)
-        super().process_headers(judged)
+        if judged:
+            super().process_headers(judged)
 
     def write(self, data: bytes) -> None:
         """Send a part of the body, after the head if that was not sent yet."""
