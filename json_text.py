@@ -1,7 +1,7 @@
 """JSON text as it is stored and sent: every character as itself, and no space between.
 
-It is written and read by pydantic's core in a quarter of the time that the standard library takes, as the same text to
-the last digit; the standard library does what goes deeper than pydantic goes.
+It is written and read by pydantic's core in a quarter of the time that the standard library takes, which does what
+goes deeper than that goes.
 """
 
 from json import JSONDecoder, JSONEncoder
@@ -16,7 +16,7 @@ _read = JSONDecoder().raw_decode
 def compact(value: Any) -> str:
     """Return a value as JSON text.
 
-    :raises TypeError: When it is no JSON value.
+    :raises TypeError: When it holds what JSON has no word for.
     """
     try:
         return to_json(value).decode()

@@ -23,7 +23,7 @@ from web_worker.wire import Answer
 # A first line of which nothing is to be judged: what is asked for is a path of this server, and has no fragment.
 PLAIN_LINE = re.compile(
     r"""(GET|HEAD|POST|PUT|PATCH|DELETE)[ ]
-    (  (/(?!/)[!-"$->@-~]*)  (?:\?([!-"$-~]*))?  )
+    (  (/[!-"$->@-~]*)  (?:\?([!-"$-~]*))?  )
     [ ]HTTP/1\.1""",
     re.VERBOSE,
 )

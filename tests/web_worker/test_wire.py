@@ -100,6 +100,14 @@ def test_no_name_is_more_than_one(name: str) -> None:
         sent_by(Answer, "GET", "200 OK", [(name, "a"), length(4)], [b"body"])
 
 
+def test_little_is_remembered_of_what_answers_said_and_nothing_that_is_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "JUDGED", set())
+    for number in range(2 * wire.MOST_JUDGED):
+        sent_by(Answer, "GET", "200 OK", [("ETag", f'W/"{number}"'), ("Vary", f"X-{number}"), length(0)], [b""])
+    assert len(wire.JUDGED) == wire.MOST_JUDGED
+    assert {name for name, _ in wire.JUDGED} == {"Vary"}
+
+
 def test_the_date_is_that_of_the_second(monkeypatch: pytest.MonkeyPatch) -> None:
     date = wire.HttpDate()
     seen = []

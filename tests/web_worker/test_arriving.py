@@ -1,0 +1,213 @@
+"""A request is what gunicorn makes of it, whether its head is new or the same as one before."""
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from gunicorn.config import Config
+from gunicorn.http import wsgi
+from gunicorn.http.errors import InvalidHeaderName, NoMoreData
+from gunicorn.http.parser import RequestParser
+from hypothesis import given
+from hypothesis import strategies as st
+
+from web_worker import arriving
+from web_worker.arriving import Requests, answering
+
+CLIENT, SERVER = ("127.0.0.1", 40_000), ("127.0.0.1", 8000)
+HEAD = b"Host: scim.example.com\r\nAuthorization: Bearer scim_a\r\nUser-Agent: Okta SCIM Client 1.0.0\r\n"
+PLAIN = b"GET /scim/v2/Users HTTP/1.1\r\n" + HEAD + b"\r\n"
+
+
+def requests_of(kind: type[RequestParser], data: bytes, **settings: Any) -> RequestParser:
+    config = Config()
+    for name, value in settings.items():
+        config.set(name, value)
+    return kind(config, iter([data]), CLIENT)
+
+
+def connection() -> Any:
+    return SimpleNamespace(sock=SimpleNamespace(send=lambda _: None), client=CLIENT, server=SERVER)
+
+
+def read(kind: type[RequestParser], data: bytes, **settings: Any) -> Iterator[Any]:
+    """Yield of each request in turn what is known of it, and at last why there is no other one."""
+    requests = requests_of(kind, data, **settings)
+    while True:
+        try:
+            request = next(requests)
+            known = (
+                *(request.method, request.uri, request.path, request.query, request.fragment, request.version),
+                *(request.headers, request.scheme, request.should_close(), request.body.read()),
+            )
+        except StopIteration:
+            return
+        except Exception as refusal:
+            yield type(refusal), str(refusal)
+            return
+        yield known
+
+
+LINES = [
+    b"GET / HTTP/1.1",
+    b"GET /scim/v2/Users?filter=userName%20eq%20%22a%40b%22&count=2 HTTP/1.1",
+    b"GET /a?b?c HTTP/1.1",
+    b"GET /a? HTTP/1.1",
+    b"GET /a#b HTTP/1.1",
+    b"GET /a?b#c?d HTTP/1.1",
+    b"GET //a/b HTTP/1.1",
+    b"GET /a//b/[c];d:e@f HTTP/1.1",
+    b"GET http://other.example/a?b HTTP/1.1",
+    b"GET a HTTP/1.1",
+    b"GET * HTTP/1.1",
+    b"OPTIONS * HTTP/1.1",
+    b"CONNECT a:443 HTTP/1.1",
+    b"DELETE /a HTTP/1.0",
+    b"GET /a HTTP/2.0",
+    b"GET /a HTTP/1.1 ",
+    b"GET  /a HTTP/1.1",
+    b" GET /a HTTP/1.1",
+    b"get /a HTTP/1.1",
+    b"GETS /a HTTP/1.1",
+    b"GET /a\tb HTTP/1.1",
+    b"GET /\xc3\xa4 HTTP/1.1",
+    b"GET /a\x7f HTTP/1.1",
+    b"GET /a",
+    b"",
+]
+HEADS = [
+    HEAD,
+    b"",
+    b"Host: a\r\nHost: b\r\n",
+    b"host: a\r\nX-A: 1\r\nx-a: 2\r\n",
+    b"Bad Name: 1\r\n",
+    b"X_Forwarded_For: 1\r\n",
+    b"X-Value: a\0b\r\n",
+    b"X-Folded: a\r\n b\r\n",
+    b"Connection: close\r\n",
+    b"Connection: keep-alive\r\n",
+    b"X-Forwarded-Proto: https\r\n",
+    b"X-Forwarded-Proto: https\r\nX-Forwarded-Ssl: off\r\n",
+    b"Expect: 100-continue\r\n",
+    b"Expect: miracles\r\n",
+    b"Content-Length: 2\r\n",
+    b"Content-Length: 2\r\nContent-Length: 2\r\n",
+    b"Content-Length: +2\r\n",
+    b"Transfer-Encoding: chunked\r\n",
+    b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n",
+]
+
+
+def with_body(head: bytes) -> bytes:
+    if b"chunked" in head:
+        return b"2\r\nab\r\n0\r\nX-Trailer: 1\r\n\r\n"
+    return b"ab" if b"Content-Length: 2" in head else b""
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_first_line_says_what_it_says_to_gunicorn(line: bytes) -> None:
+    data = line + b"\r\n" + HEAD + b"\r\n"
+    assert [*read(Requests, data)] == [*read(RequestParser, data)]
+
+
+@given(st.text(alphabet="GET/ ?#%:@*.\\[]a1\x00\t\xe4", max_size=20))
+def test_any_target_says_what_it_says_to_gunicorn(target: str) -> None:
+    data = f"GET /{target} HTTP/1.1\r\n\r\n".encode("latin-1")
+    assert [*read(Requests, data)] == [*read(RequestParser, data)]
+
+
+@pytest.mark.parametrize("trusted", ["127.0.0.1", "10.0.0.1"])
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+@pytest.mark.parametrize("head", HEADS)
+def test_a_head_says_the_same_each_time_and_what_it_says_to_gunicorn(head: bytes, version: bytes, trusted: str) -> None:
+    keeping = b"Connection: keep-alive\r\n" if version == b"1.0" and b"Connection" not in head else b""
+    data = b"".join(
+        b"POST /%d HTTP/%s\r\n%s%s\r\n%s" % (number, version, keeping, head, with_body(head)) for number in range(3)
+    )
+    settings = {"forwarded_allow_ips": trusted}
+    assert [*read(Requests, data, **settings)] == [*read(RequestParser, data, **settings)]
+
+
+def test_a_head_that_differs_in_one_letter_is_judged_anew() -> None:
+    *_, (refusal, _) = read(Requests, PLAIN + PLAIN.replace(b"User-Agent", b"User Agent"))
+    assert refusal is InvalidHeaderName
+
+
+def test_a_head_of_http_1_1_says_nothing_of_one_of_http_1_0() -> None:
+    data = PLAIN + PLAIN.replace(b"HTTP/1.1", b"HTTP/1.0") + PLAIN
+    known = [*read(Requests, data)]
+    assert known == [*read(RequestParser, data)]
+    assert [closes for *_, closes, _ in known] == [False, True]
+
+
+@pytest.mark.parametrize("head", [HEAD, HEAD + b"X-Forwarded-Proto: https\r\n", b"Host: a\r\nX-A: 1\r\nX-A: 2\r\n"])
+def test_the_application_is_told_the_same_as_by_gunicorn(head: bytes) -> None:
+    data = b"".join(
+        b"PUT %s HTTP/1.1\r\nContent-Type: text/plain\r\nContent-Length: 1\r\n%s\r\n%d" % (target, head, number)
+        for number, target in enumerate([b"/a", b"/b?c=d", b"/%C3%A4%2f+?%20", b"/a"])
+    )
+    ours, theirs = requests_of(Requests, data), requests_of(RequestParser, data)
+    for number in range(4):
+        answer, environ = answering(next(ours), connection(), ours.cfg)
+        _, expected = wsgi.create(next(theirs), connection().sock, CLIENT, SERVER, theirs.cfg)
+        assert (environ.pop("wsgi.input").read(), expected.pop("wsgi.input").read()) == 2 * (str(number).encode(),)
+        assert environ.pop("wsgi.multithread")
+        for left_out in ("wsgi.multithread", "wsgi.early_hints", "wsgi.errors", "gunicorn.socket"):
+            environ.pop(left_out, None)
+            expected.pop(left_out)
+        assert environ == expected
+        assert answer.req is ours.mesg
+
+
+def test_what_the_application_changes_is_not_there_for_the_next_request() -> None:
+    requests = requests_of(Requests, 3 * PLAIN)
+    for _ in range(3):
+        _, environ = answering(next(requests), connection(), requests.cfg)
+        assert "HTTP_AUTHORIZATION" in environ
+        assert environ["PATH_INFO"] == "/scim/v2/Users"
+        environ["PATH_INFO"], environ["from.the.application"] = "/other", True
+        del environ["HTTP_AUTHORIZATION"]
+        assert requests.mesg.headers
+        requests.mesg.headers.clear()
+
+
+def test_each_request_that_expects_to_be_asked_for_its_body_is_asked() -> None:
+    data = b"POST /a HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\nx"
+    requests, sent = requests_of(Requests, 2 * data), list[bytes]()
+    conn = connection()
+    conn.sock = SimpleNamespace(send=sent.append)
+    for _ in range(2):
+        request = next(requests)
+        answering(request, conn, requests.cfg)
+        request.body.read()
+    assert sent == [b"HTTP/1.1 100 Continue\r\n\r\n"] * 2
+
+
+def test_a_client_that_could_not_be_asked_in_http_1_0_is_asked_in_http_1_1() -> None:
+    head = b"Connection: keep-alive\r\nExpect: 100-continue\r\n\r\n"
+    requests = requests_of(Requests, b"GET /a HTTP/1.0\r\n" + head + b"GET /a HTTP/1.1\r\n" + head)
+    assert [next(requests)._expected_100_continue for _ in range(2)] == [False, True]
+
+
+def test_few_heads_of_a_connection_are_kept_and_none_of_a_long_one() -> None:
+    heads = [HEAD + b"X-Number: %d\r\n" % number for number in range(3 * arriving.KEPT_HEADS)]
+    long = HEAD + b"X-Long: " + b"x" * arriving.KEPT_BYTES + b"\r\n"
+    data = b"".join(b"GET /a HTTP/1.1\r\n" + head + b"\r\n" for head in [*heads, long])
+    requests = requests_of(Requests, data)
+    for _ in heads:
+        next(requests)
+        assert len(requests.unreader.known_heads) <= arriving.KEPT_HEADS
+    assert next(requests).head is None
+    assert len(next(iter(requests.unreader.known_heads))[1]) < arriving.KEPT_BYTES
+
+
+def test_one_connection_knows_nothing_of_another() -> None:
+    first, second = requests_of(Requests, PLAIN), requests_of(Requests, PLAIN)
+    assert next(first).head is not next(second).head
+
+
+def test_a_body_that_breaks_off_is_not_taken_for_whole() -> None:
+    request = next(requests_of(Requests, b"POST /a HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc"))
+    with pytest.raises(NoMoreData):
+        request.body.read()
