@@ -54,6 +54,8 @@ class Runner:
     # somebody does.
     execute_later: Callable[..., Any]
     executemany_later: Callable[..., Any]
+    # Lets one wait whose rows are wanted later, and returns where they will be; None where none waits.
+    ask: Callable[..., Any] | None
     # What ends a transaction: the driver, or a cursor some of whose statements were not sent so far.
     ending: Any
 
@@ -79,11 +81,11 @@ class Runner:
         listeners = tuple(dispatch.before_cursor_execute), tuple(dispatch.after_cursor_execute), tuple(dispatch.commit)
         assert driver is not None
         if cursor is not None:
-            later = cursor.execute_later, cursor.executemany_later
+            later = cursor.execute_later, cursor.executemany_later, cursor.ask
             return cls(connection, dialect, dialect.name, driver, cursor, None, *listeners, *later, cursor)
         is_numbered = dialect.name == "postgresql"
         cursor = dialect.loaded_dbapi.RawCursor(driver) if is_numbered else driver.cursor()
-        later = cursor.execute, cursor.executemany  # of the driver's own cursor no statement waits
+        later = cursor.execute, cursor.executemany, None  # of the driver's own cursor no statement waits
         return cls(connection, dialect, dialect.name, driver, cursor, None, *listeners, *later, driver)
 
     def run_text(self, sql: str) -> None:
@@ -186,7 +188,7 @@ class Prepared:
 
         :raises DBAPIError: What the database refuses, such as ``IntegrityError``.
         """
-        runner, written = self._begin(session, values)
+        runner, written = self.begin(session, values)
         _execute(runner, runner.cursor.execute, written.sql, written.bound(values))
         try:
             rows = runner.cursor.fetchall()
@@ -199,6 +201,10 @@ class Prepared:
         found = self.rows(session, values)
         return found[0] if found else None
 
+    def ask(self, session: Session, values: Mapping[str, Any]) -> "Asked":
+        """Ask for the rows that it finds with these values, and go on: see ``Asked``."""
+        return Asked(self, session, values)
+
     def run(self, session: Session, values: Mapping[str, Any]) -> None:
         """Run it with these values, for what it changes.
 
@@ -207,7 +213,7 @@ class Prepared:
 
         :raises DBAPIError: What the database refuses, such as ``IntegrityError``.
         """
-        runner, written = self._begin(session, values)
+        runner, written = self.begin(session, values)
         _execute(runner, runner.execute_later, written.sql, written.bound(values))
 
     def run_all(self, session: Session, values: Sequence[Mapping[str, Any]]) -> None:
@@ -216,10 +222,10 @@ class Prepared:
             for only in values:
                 self.run(session, only)
             return
-        runner, written = self._begin(session, values[0])
+        runner, written = self.begin(session, values[0])
         _execute(runner, runner.executemany_later, written.sql, [written.bound(each) for each in values], many=True)
 
-    def _begin(self, session: Session, values: Mapping[str, Any]) -> tuple[Runner, Written]:
+    def begin(self, session: Session, values: Mapping[str, Any]) -> tuple[Runner, Written]:
         """Return what runs it in a session's transaction, and the statement for its database and these values."""
         runner = session.info.get(RUNNER)
         if runner is None or runner.within is not session._transaction:
@@ -235,6 +241,34 @@ class Prepared:
             statement = self.statement[dialect.name] if isinstance(self.statement, Mapping) else self.statement
             written = self._written[key] = _write(statement, dialect, list(values))
         return written
+
+
+class Asked:
+    """Rows that are asked for ahead of their use: on PostgreSQL they come in the round trip of the next statement.
+
+    There they are as they were when they were asked for. On SQLite the statement is run when they are used, if ever.
+    """
+
+    def __init__(self, statement: Prepared, session: Session, values: Mapping[str, Any]) -> None:
+        self._statement, self._session, self._values = statement, session, values
+        self._runner, self._written = statement.begin(session, values)
+        self._place: Any = None
+        if self._runner.ask is not None:
+            self._place = _execute(self._runner, self._runner.ask, self._written.sql, self._written.bound(values))
+
+    def rows(self) -> list[Row]:
+        """Return the rows. They are asked for anew if they were used before.
+
+        :raises DBAPIError: What the database refuses.
+        """
+        place, self._place = self._place, None
+        if place is None:
+            return self._statement.rows(self._session, self._values)
+        try:
+            rows = self._runner.cursor.rows_at(place)
+        except self._runner.dialect.loaded_dbapi.Error as error:
+            raise _failure(self._runner, self._written.sql, error) from error
+        return self._written.rows_of(rows)
 
 
 class PreparedList:
@@ -353,16 +387,20 @@ def _json_read(others: Converter) -> Converter:
     return read
 
 
-def _execute(runner: Runner, run: Callable[..., Any], sql: str, values: Any, *, many: bool = False) -> None:
-    """Run a statement with what runs it; the runner's cursor has its rows until the next statement is run."""
+def _execute(runner: Runner, run: Callable[..., Any], sql: str, values: Any, *, many: bool = False) -> Any:
+    """Run a statement with what runs it, and return what that returns.
+
+    The runner's cursor has the rows until the next statement is run.
+    """
     for listener in runner.before:
         listener(runner.connection, runner.cursor, sql, values, None, many)
     try:
-        run(sql, values)
+        returned = run(sql, values)
     except runner.dialect.loaded_dbapi.Error as error:
         raise _failure(runner, sql, error) from error
     for listener in runner.after:
         listener(runner.connection, runner.cursor, sql, values, None, many)
+    return returned
 
 
 def _failure(runner: Runner, sql: str, error: Exception) -> BaseException:

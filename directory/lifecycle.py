@@ -16,10 +16,11 @@ from directory.group_events import record_departures
 from directory.group_membership import groups_of, leave_all_groups
 from directory.linking import add_person, find_person
 from directory.mapping import Mapped
-from directory.mappings import Rules, load_rules
+from directory.mappings import Rules, ask_rules, load_rules
 from directory.memberships import (
     add_membership,
     admit,
+    ask_membership,
     count_admins,
     find_any_membership,
     let_go,
@@ -35,7 +36,7 @@ from models import DirectoryUser, DirectoryUserEmail, User
 from organizations.representations import user_object
 from organizations.roles import PROVISIONING_MANAGE
 from organizations.users import lock_user
-from prepared import Prepared
+from prepared import Asked, Prepared
 from webhooks.events import record_events
 
 
@@ -46,6 +47,8 @@ class HeldUser(NamedTuple):
     user: User
     # As it was when the row was held.
     document: Document
+    # The person's membership, which came along.
+    membership: Asked
 
 
 TOMBSTONES = (DirectoryUser.organization_id == bindparam("organization"), DirectoryUser.deleted_at.is_not(None))
@@ -223,12 +226,12 @@ def change_directory_user(
     if was_active and not row.active:
         directory.note("deactivated", "User", user.id, row.user_name)
         write_profile(session, directory, user, mapped, active=True)
-        deprovision(session, directory, rules.connection_id, user, mapped)
+        deprovision(session, directory, rules.connection_id, user, mapped, asked=held.membership)
     elif row.active and not was_active:
         directory.note("activated", "User", user.id, row.user_name)
-        provision(session, directory, rules, user, mapped)
+        provision(session, directory, rules, user, mapped, asked=held.membership)
     else:
-        changes = follow_directory(session, directory, rules, user, mapped, active=row.active)
+        changes = follow_directory(session, directory, rules, user, mapped, active=row.active, asked=held.membership)
         directory.note("updated", "User", user.id, row.user_name, changes)
         if changes or not is_same:
             _record(session, directory, rules.connection_id, "scimUser.updated", user, mapped=mapped, changes=changes)
@@ -236,11 +239,21 @@ def change_directory_user(
 
 
 def follow_directory(
-    session: Session, directory: Directory, rules: Rules, user: User, mapped: Mapped, *, active: bool
+    session: Session,
+    directory: Directory,
+    rules: Rules,
+    user: User,
+    mapped: Mapped,
+    *,
+    active: bool,
+    asked: Asked | None = None,
 ) -> Changes:
-    """Bring a person's profile and role up to what the directory says now, and return what changed."""
+    """Bring a person's profile and role up to what the directory says now, and return what changed.
+
+    :param asked: What ``ask_membership`` returned for the person, if somebody asked.
+    """
     changes = write_profile(session, directory, user, mapped, active=active, takes_over=active)
-    membership = find_any_membership(session, directory.organization_id, user.id) if active else None
+    membership = find_any_membership(session, directory.organization_id, user.id, asked) if active else None
     if membership is not None and membership.deleted_at is None:
         moved = store_role(session, membership, decide_role(rules.roles, directory, membership, mapped))
         if moved is not None:
@@ -262,7 +275,7 @@ def delete_directory_user(
     was_active, now = row.active, now_ms()
     write_row(session, row, active=False, deleted_at=now, last_modified_at=now, version=row.version + 1)
     if was_active:
-        deprovision(session, directory, find_connection_id(session, directory), user)
+        deprovision(session, directory, find_connection_id(session, directory), user, asked=held.membership)
     record_departures(session, directory, user.id, left)
 
 
@@ -275,11 +288,15 @@ def hold_directory_user(session: Session, directory: Directory, user_id: str) ->
     """
     named = {"organization": directory.organization_id, "user": user_id}
     session.flush()  # prepared statements do not see to that themselves
-    found = HELD_USER.row(session, named)
-    if found is None:
+    held = HELD_USER.ask(session, named)
+    ask_rules(session, directory)
+    membership = ask_membership(session, directory.organization_id, user_id)
+    rows = held.rows()
+    if not rows:
         raise NotFound("No such user in this directory.")
-    row = loaded_row(DirectoryUser, found)
-    return HeldUser(row, loaded_row(User, found[len(LOADED[DirectoryUser]) :]), load(row.document))
+    row = loaded_row(DirectoryUser, rows[0])
+    person = loaded_row(User, rows[0][len(LOADED[DirectoryUser]) :])
+    return HeldUser(row, person, load(row.document), membership)
 
 
 def _check_version(row: DirectoryUser, expected: int | None) -> None:
@@ -333,22 +350,35 @@ def _add_emails(session: Session, row: DirectoryUser, emails: tuple[EmailKey, ..
 
 
 def provision(
-    session: Session, directory: Directory, rules: Rules, user: User, mapped: Mapped, *, is_new: bool = False
+    session: Session,
+    directory: Directory,
+    rules: Rules,
+    user: User,
+    mapped: Mapped,
+    *,
+    is_new: bool = False,
+    asked: Asked | None = None,
 ) -> None:
     """Make an active directory user a member, with the profile and the role that the mapping gives."""
     if is_new:
         add_membership(session, directory, rules, user.id, mapped)
     else:
         write_profile(session, directory, user, mapped, active=True, takes_over=True, comes_back=True)
-        admit(session, directory, rules, user.id, mapped)
+        admit(session, directory, rules, user.id, mapped, asked=asked)
     _record(session, directory, rules.connection_id, "scimUser.provisioned", user, mapped=mapped)
 
 
 def deprovision(
-    session: Session, directory: Directory, connection_id: str | None, user: User, mapped: Mapped | None = None
+    session: Session,
+    directory: Directory,
+    connection_id: str | None,
+    user: User,
+    mapped: Mapped | None = None,
+    *,
+    asked: Asked | None = None,
 ) -> None:
     """End the membership and the sessions of somebody who is no active directory user any more."""
-    left = let_go(session, directory, user)
+    left = let_go(session, directory, user, asked)
     _record(session, directory, connection_id, "scimUser.deprovisioned", user, mapped=mapped)
     if left is not None and lost_last_admin(session, left):
         _say_lost_admin(session, directory, user)

@@ -15,7 +15,7 @@ from directory.roles import AskedRoles, Roles
 from directory.rows import LOADED, loaded_row
 from errors import NotAllowed, VersionMismatch
 from models import AttributeMapping, DirectorySwitch, Organization, Role
-from prepared import Prepared
+from prepared import Asked, Prepared
 
 # What may become of the people of a directory that is switched off.
 KEEP, SUSPEND = "keep", "suspend"
@@ -78,9 +78,8 @@ def load_rules(session: Session, directory: Directory, *, while_off: bool = Fals
     by = directory.organization_id, directory.enterprise_connection_id
     rules = known.get(by)
     if rules is None:
-        named = {"organization": directory.organization_id}
-        session.flush()  # prepared statements do not see to that themselves
-        [(override, connection_id, disabled_at, deleted_at, *role)] = RULES_FOR_WRITERS.rows(session, named)
+        asked = session.info.pop((RULES, directory.organization_id), None) or _ask(session, directory)
+        [(override, connection_id, disabled_at, deleted_at, *role)] = asked.rows()
         rules = known[by] = Rules(
             mapping=compile_stored_mapping(override or {}),
             connection_id=directory.enterprise_connection_id or connection_id,
@@ -90,6 +89,17 @@ def load_rules(session: Session, directory: Directory, *, while_off: bool = Fals
     if rules.is_off and not while_off:
         raise directory_is_off()
     return rules
+
+
+def ask_rules(session: Session, directory: Directory) -> None:
+    """Ask for the rules of a directory, if they are not known, ahead of ``load_rules``; see ``Asked``."""
+    if not session.info.get(RULES):
+        session.info[RULES, directory.organization_id] = _ask(session, directory)
+
+
+def _ask(session: Session, directory: Directory) -> Asked:
+    session.flush()  # prepared statements do not see to that themselves
+    return RULES_FOR_WRITERS.ask(session, {"organization": directory.organization_id})
 
 
 def load_mapping(session: Session, organization_id: str, *, while_off: bool = False) -> Mapping:

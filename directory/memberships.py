@@ -16,7 +16,7 @@ from models import OrganizationMembership, Role, User
 from organizations.roles import PROVISIONING_MANAGE
 from organizations.sign_in import HAS_SESSIONS, end_sessions, end_sessions_of_all
 from organizations.users import IS_MEMBER_ELSEWHERE, is_member_elsewhere
-from prepared import Prepared
+from prepared import Asked, Prepared
 
 ANY_MEMBERSHIP = Prepared(
     select(*LOADED[OrganizationMembership], *LOADED[Role], IS_MEMBER_ELSEWHERE)
@@ -42,26 +42,39 @@ WITH_ROLE = Prepared(
 )
 
 
-def find_any_membership(session: Session, organization_id: str, user_id: str) -> OrganizationMembership | None:
-    """Return the membership of a person with its role, ended ones too, as a plain row; or None."""
-    return _find_memberships(session, organization_id, user_id)[0]
+def ask_membership(session: Session, organization_id: str, user_id: str) -> Asked:
+    """Ask for the membership of a person; see ``Asked``."""
+    return ANY_MEMBERSHIP.ask(session, {"organization": organization_id, "user": user_id})
+
+
+def find_any_membership(
+    session: Session, organization_id: str, user_id: str, asked: Asked | None = None
+) -> OrganizationMembership | None:
+    """Return the membership of a person with its role, ended ones too, as a plain row; or None.
+
+    :param asked: What ``ask_membership`` returned for the person, if somebody asked.
+    """
+    return _find_memberships(session, organization_id, user_id, asked)[0]
 
 
 def _find_memberships(
-    session: Session, organization_id: str, user_id: str
+    session: Session, organization_id: str, user_id: str, asked: Asked | None
 ) -> tuple[OrganizationMembership | None, bool | None]:
     """Return the membership of a person, and whether the person is a member elsewhere; None where that is not known."""
-    found = ANY_MEMBERSHIP.row(session, {"organization": organization_id, "user": user_id})
-    if found is None:
+    rows = (asked or ask_membership(session, organization_id, user_id)).rows()
+    if not rows:
         return None, None
+    [found] = rows
     membership = loaded_row(OrganizationMembership, found)
     membership.__dict__["role"] = loaded_row(Role, found[len(LOADED[OrganizationMembership]) :])
     return membership, bool(found[-1])
 
 
-def admit(session: Session, directory: Directory, rules: Rules, user_id: str, mapped: Mapped) -> None:
+def admit(
+    session: Session, directory: Directory, rules: Rules, user_id: str, mapped: Mapped, *, asked: Asked | None = None
+) -> None:
     """Make a person an active member: a new membership, or the same one as before."""
-    membership = find_any_membership(session, directory.organization_id, user_id)
+    membership = find_any_membership(session, directory.organization_id, user_id, asked)
     if membership is None:
         add_membership(session, directory, rules, user_id, mapped)
     else:
@@ -94,10 +107,12 @@ def add_membership(session: Session, directory: Directory, rules: Rules, user_id
     )
 
 
-def let_go(session: Session, directory: Directory, user: User) -> OrganizationMembership | None:
+def let_go(
+    session: Session, directory: Directory, user: User, asked: Asked | None = None
+) -> OrganizationMembership | None:
     """End a person's membership and sessions at once; and the person, when no membership is left anywhere."""
     now, has_sessions = now_ms(), True
-    membership, stays = _find_memberships(session, directory.organization_id, user.id)
+    membership, stays = _find_memberships(session, directory.organization_id, user.id, asked)
     if membership is not None and membership.deleted_at is None:
         this = {"organization": directory.organization_id, "person": user.id, "membership": membership.id}
         [(has_sessions,)] = ENDED_MEMBERSHIP.rows(session, {**this, "now": now})

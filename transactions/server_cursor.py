@@ -36,8 +36,9 @@ class ServerCursor:
         self._names: dict[str, bytes] = {}
         self._result: Any = None
         self._in_transaction = False
-        # What was not sent so far: each statement, its name on the server, and its values as texts.
-        self._waiting: list[tuple[str, bytes, Any]] = []
+        # What was not sent so far: each statement, its name on the server, its values as texts, and where its result
+        # is put for whoever asked for it.
+        self._waiting: list[tuple[str, bytes, Any, list[Any]]] = []
         # The statement that failed last.
         self.failed: str | None = None
         self._answers = select.poll()
@@ -85,7 +86,7 @@ class ServerCursor:
         """
         name, texts = self._names.get(sql) or self._prepare(sql), self._texts(values)
         if self._waiting:
-            self._waiting.append((sql, name, texts))
+            self._waiting.append((sql, name, texts, []))
             self._send()
             return
         result = self._result = self._libpq.exec_prepared(name, texts)
@@ -97,13 +98,29 @@ class ServerCursor:
 
         :raises psycopg.Error: When the server refuses it, or the connection is lost: now, or when it is sent.
         """
+        self.ask(sql, values)
+
+    def ask(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        """Run a statement, as ``execute_later`` does, and return for ``rows_at`` where its result will be."""
+        place: list[Any] = []
         if not self._in_transaction:
             self.execute(sql, values)
-            return
+            place.append(self._result)
+            return place
         name = self._names.get(sql) or self._prepare(sql)  # which may send what waits
-        self._waiting.append((sql, name, self._texts(values)))
+        self._waiting.append((sql, name, self._texts(values), place))
         if len(self._waiting) >= WAITING_AT_MOST:
             self._send()
+        return place
+
+    def rows_at(self, place: list[Any]) -> list[tuple[Any, ...]]:
+        """Return the rows of a statement that was asked, which is sent with all that waits if it was not so far.
+
+        :raises psycopg.Error: When the server refuses something of that, or the connection is lost.
+        """
+        if not place:
+            self.send_waiting()
+        return self._rows(place[0])
 
     def executemany_later(self, sql: str, several: Sequence[Sequence[Any]]) -> None:
         """Run a statement for each of several values, as ``execute_later`` does."""
@@ -120,7 +137,10 @@ class ServerCursor:
 
     def fetchall(self) -> list[tuple[Any, ...]]:
         """Return the rows of the last statement."""
-        result, transformer = self._result, self._transformer
+        return self._rows(self._result)
+
+    def _rows(self, result: Any) -> list[tuple[Any, ...]]:
+        transformer = self._transformer
         transformer.set_pgresult(result)
         rows: list[tuple[Any, ...]] = transformer.load_rows(0, result.ntuples, tuple)
         return rows
@@ -143,7 +163,7 @@ class ServerCursor:
         self._waiting.clear()
         try:
             libpq.enter_pipeline_mode()
-            for _, name, texts in sent:
+            for _, name, texts, _ in sent:
                 libpq.send_query_prepared(name, texts)
             libpq.pipeline_sync()
             results = self._results()
@@ -152,9 +172,10 @@ class ServerCursor:
             self.failed = sent[-1][0]
             libpq.finish()  # what was answered so far is not known, so nothing can be asked any more
             raise
-        for (sql, _, _), result in zip(sent, results, strict=True):
+        for (sql, _, _, place), result in zip(sent, results, strict=True):
             if result.status not in GOOD:
                 self._fail(sql, result)
+            place.append(result)
         self._result = results[-1]
 
     def _results(self) -> list[Any]:

@@ -130,9 +130,13 @@ def deferred_events(session: Session, organization_id: str) -> Iterator[list[New
 
 
 def _record(session: Session, organization_id: str | None, events: Sequence[NewEvent]) -> list[RecordedEvent]:
+    if not events:
+        return []
     stream = organization_id or ENVIRONMENT_STREAM
-    recorded = write_events(session, organization_id, stream, events)
+    session.flush()
+    last = ADVANCE.ask(session, {"of_stream": stream, "by_count": len(events)})
     subscriptions = SUBSCRIPTIONS.rows(session, {"organization": organization_id})
+    recorded = _write_until(last.rows()[0][0], session, organization_id, stream, events=events)
     if subscriptions:
         duties = [
             (event, endpoint_id)
@@ -156,12 +160,25 @@ def write_events(
     if not events:
         return []
     session.flush()
-    first = next_in(session, stream, len(events)) - len(events) + 1
+    last = next_in(session, stream, len(events))
+    return _write_until(last, session, organization_id, stream, events=events, position=position)
+
+
+def _write_until(
+    last: int,
+    session: Session,
+    organization_id: str | None,
+    stream: str,
+    *,
+    events: Sequence[NewEvent],
+    position: int | None = None,
+) -> list[RecordedEvent]:
+    """Write events, the last of which has this number."""
     # Read after the stream is locked, so that times grow with the sequence.
     now = now_ms()
     recorded = [
         _numbered(event_type, organization_id, data, sequence, now)
-        for sequence, (event_type, data) in enumerate(events, start=first)
+        for sequence, (event_type, data) in enumerate(events, start=last - len(events) + 1)
     ]
     common = {"organization_id": organization_id, "stream": stream, "position": position}
     rows = [
