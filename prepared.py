@@ -262,13 +262,11 @@ class Asked:
         :raises DBAPIError: What the database refuses.
         """
         place, self._place = self._place, None
-        if place is None:
-            return self._statement.rows(self._session, self._values)
         try:
-            rows = self._runner.cursor.rows_at(place)
+            rows = None if place is None else self._runner.cursor.rows_at(place)
         except self._runner.dialect.loaded_dbapi.Error as error:
             raise _failure(self._runner, self._written.sql, error) from error
-        return self._written.rows_of(rows)
+        return self._statement.rows(self._session, self._values) if rows is None else self._written.rows_of(rows)
 
 
 class PreparedList:

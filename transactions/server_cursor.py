@@ -113,14 +113,16 @@ class ServerCursor:
             self._send()
         return place
 
-    def rows_at(self, place: list[Any]) -> list[tuple[Any, ...]]:
+    def rows_at(self, place: list[Any]) -> list[tuple[Any, ...]] | None:
         """Return the rows of a statement that was asked, which is sent with all that waits if it was not so far.
+
+        None where it is not sent any more, since it waited in a savepoint that was rolled back.
 
         :raises psycopg.Error: When the server refuses something of that, or the connection is lost.
         """
         if not place:
             self.send_waiting()
-        return self._rows(place[0])
+        return self._rows(place[0]) if place else None
 
     def executemany_later(self, sql: str, several: Sequence[Sequence[Any]]) -> None:
         """Run a statement for each of several values, as ``execute_later`` does."""
@@ -203,9 +205,10 @@ class ServerCursor:
             both = select.poll()
             both.register(libpq.socket, select.POLLIN | select.POLLOUT)
             both.poll()
+            libpq.consume_input()  # which sends as well, so that all may be answered and read after it
+        if libpq.is_busy():
+            self._answers.poll()
             libpq.consume_input()
-        self._answers.poll()
-        libpq.consume_input()
 
     def _fail(self, sql: str, result: Any) -> NoReturn:
         self.failed = sql

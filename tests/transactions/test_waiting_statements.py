@@ -1,7 +1,11 @@
 """On PostgreSQL, statements that wait for the next one: none is lost, none is run that was rolled back."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from select import POLLIN
+from select import poll as select_poll
+from socket import socketpair
 from threading import Barrier, Thread
 from typing import Any
 
@@ -80,6 +84,40 @@ def test_a_statement_waits_for_the_next_one_whose_rows_are_asked_for(inside: Fla
         assert set(session.scalars(select(User.first_name))) == {"both"}
 
 
+def test_what_is_asked_for_ahead_comes_with_the_next_answer_as_it_was_when_it_was_asked_for(inside: Flask) -> None:
+    with db.unit_of_work() as session:
+        ADDED.run(session, {"id": "second"})
+        first, second = (NAMED.ask(session, {"user": each}) for each in ("first", "second"))
+        RENAMED.run(session, {"user": "first", "name": "Grace"})
+        assert waiting(session) == ["BEGIN", "INSERT", "SELECT", "SELECT", "UPDATE"]
+        assert second.rows() == [(None,)]
+        assert waiting(session) == []
+        RENAMED.run(session, {"user": "second", "name": "Grace"})
+        assert first.rows() == [("Ada",)]
+        assert waiting(session) == ["UPDATE"]
+        assert (first.rows(), second.rows()) == 2 * ([("Grace",)],)
+
+
+def test_what_is_asked_for_and_never_used_is_run_and_what_it_meets_is_told(inside: Flask) -> None:
+    with pytest.raises(Conflict), db.unit_of_work() as session:
+        ADDED.run(session, {"id": "first"})
+        NAMED.ask(session, {"user": "first"}).rows()
+    with db.unit_of_work() as session:
+        NAMED.ask(session, {"user": "first"})
+        RENAMED.run(session, {"user": "first", "name": "Grace"})
+    with db.reading() as session:
+        assert NAMED.ask(session, {"user": "first"}).rows() == [("Grace",)]
+
+
+def test_what_was_asked_for_in_a_savepoint_that_is_undone_is_asked_for_again(inside: Flask) -> None:
+    with db.unit_of_work() as session:
+        NAMED.rows(session, {"user": "first"})
+        with suppress(RuntimeError), Savepoint(session):
+            asked = NAMED.ask(session, {"user": "first"})
+            raise RuntimeError
+        assert asked.rows() == [("Ada",)]
+
+
 def test_what_sqlalchemy_asks_sees_what_waited(inside: Flask) -> None:
     with db.unit_of_work() as session:
         ADDED.run(session, {"id": "second"})
@@ -118,6 +156,34 @@ def test_more_than_the_server_takes_at_once_comes_in_one_piece(inside: Flask) ->
     with db.reading() as session:
         found = select(User.public_metadata).where(User.id != "first")
         assert [each == {"of": long} for each in session.scalars(found)] == [True] * 200
+
+
+class Answered:
+    """Stands for libpq, which sends the rest and reads the whole answer while it is asked for what has come so far."""
+
+    def __init__(self, socket: int) -> None:
+        self.socket, self.is_done = socket, False
+
+    def flush(self) -> int:
+        return 0 if self.is_done else 1
+
+    def consume_input(self) -> None:
+        self.is_done = True
+
+    def is_busy(self) -> int:
+        return not self.is_done
+
+
+def test_an_answer_that_was_read_while_the_rest_was_sent_is_not_waited_for() -> None:
+    ours, theirs = socketpair()
+    with ours, theirs:
+        cursor: Any = object.__new__(server_cursor.ServerCursor)
+        cursor._libpq, cursor._answers = Answered(ours.fileno()), select_poll()
+        cursor._answers.register(ours, POLLIN)
+        waiting = Thread(target=cursor._wait, daemon=True)
+        waiting.start()
+        waiting.join(10)
+        assert not waiting.is_alive()
 
 
 @pytest.mark.parametrize("asks", [True, False])
