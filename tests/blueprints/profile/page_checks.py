@@ -7,16 +7,16 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 # What has a label of its own: a button's text, or nothing to say.
-WITHOUT_LABEL = "[type=hidden], [type=submit], [type=button], [type=reset], [type=image]"
+WITHOUT_LABEL = ("hidden", "submit", "button", "reset", "image")
 
 
 class CheckingClient(FlaskClient):
-    """A test client that refuses to show a page with a fault."""
+    """A test client that refuses to show a page with a fault. A page that it shows has its tree as ``soup``."""
 
     def open(self, *args: Any, **kwargs: Any) -> TestResponse:
         response = super().open(*args, **kwargs)
         if response.mimetype == "text/html" and response.data and not is_plain_redirect(response):
-            check_page(response)
+            response.soup = check_page(response)
         return response
 
 
@@ -36,23 +36,23 @@ def check_page(response: TestResponse) -> BeautifulSoup:
 
 def structure_faults(soup: BeautifulSoup) -> list[str]:
     """Return what is wrong with a page as a document: language, title, heading, landmarks, ids, forms."""
-    ids = [element["id"] for element in soup.select("[id]")]
+    every = soup.find_all(True)
+    ids = [element["id"] for element in every if element.has_attr("id")]
     said = {
         "no lang=en on html": soup.html is None or soup.html.get("lang") != "en",
-        "not one h1": len(soup.select("h1")) != 1 or not soup.h1.get_text(strip=True),
+        "not one h1": len(soup.find_all("h1")) != 1 or not soup.h1.get_text(strip=True),
         "no title that names page and place": soup.title is None or len(soup.title.text.strip().split("·")) < 2,
-        "no skip link to the content": [a["href"] for a in soup.select("a.skip-link")] != ["#main"],
-        "not one main#main": len(soup.select("main#main")) != 1,
+        "no skip link to the content": [a["href"] for a in soup.find_all("a", class_="skip-link")] != ["#main"],
+        "not one main#main": len(soup.find_all("main", id="main")) != 1,
     }
     faults = [fault for fault, is_there in said.items() if is_there]
     faults += [f"the id {name!r} is there twice" for name in sorted({name for name in ids if ids.count(name) > 1})]
     for attribute in ("aria-describedby", "aria-labelledby", "aria-controls"):
-        for element in soup.select(f"[{attribute}]"):
-            faults += [f"{attribute} names {name!r}" for name in element[attribute].split() if name not in ids]
-    for form in soup.select("form"):
-        if form.get("method", "get").lower() == "post" and not (form.select_one("[name=csrf_token]") or {}).get(
-            "value"
-        ):
+        for element in every:
+            faults += [f"{attribute} names {name!r}" for name in element.get(attribute, "").split() if name not in ids]
+    for form in soup.find_all("form"):
+        token = form.find(attrs={"name": "csrf_token"})
+        if form.get("method", "get").lower() == "post" and not (token and token.get("value")):
             faults.append("a form without its CSRF token")
     return faults
 
@@ -60,11 +60,11 @@ def structure_faults(soup: BeautifulSoup) -> list[str]:
 def label_faults(soup: BeautifulSoup) -> list[str]:
     """Return the controls, links and images that a screen reader could not name."""
     faults = []
-    for control in soup.select("input, select, textarea"):
-        if control not in soup.select(WITHOUT_LABEL) and not is_labelled(soup, control):
+    for control in soup.find_all(["input", "select", "textarea"]):
+        if control.get("type", "").lower() not in WITHOUT_LABEL and not is_labelled(soup, control):
             faults.append(f"no label for {control.get('name') or control}")
-    faults += [f"nothing to read in {link}" for link in soup.select("a, button") if not spoken(link)]
-    faults += [f"no alt on {image}" for image in soup.select("img:not([alt])")]
+    faults += [f"nothing to read in {link}" for link in soup.find_all(["a", "button"]) if not spoken(link)]
+    faults += [f"no alt on {image}" for image in soup.find_all("img", alt=False)]
     return faults
 
 
@@ -78,16 +78,21 @@ def is_labelled(soup: BeautifulSoup, control: Tag) -> bool:
 
 def spoken(element: Tag) -> str:
     """Return what is read out for a link or button."""
-    images = " ".join(image.get("alt", "") for image in element.select("img"))
+    images = " ".join(image.get("alt", "") for image in element.find_all("img"))
     return f"{element.get('aria-label', '')}{element.get_text(strip=True)}{images}".strip()
 
 
 def inline_faults(soup: BeautifulSoup) -> list[str]:
     """Return what the Content-Security-Policy would stop: scripts, styles and handlers in the page."""
-    scripts = [element for element in soup.select("script") if not element.get("src") or element.text.strip()]
-    styles = soup.select("style, [style]")
-    handlers = [element for element in soup.find_all(True) for name in element.attrs if name.startswith("on")]
-    addresses = soup.select("[href^='javascript:'], [src^='data:'], [src^='http']")
+    every = soup.find_all(True)
+    scripts = [element for element in soup.find_all("script") if not element.get("src") or element.text.strip()]
+    styles = [element for element in every if element.name == "style" or element.has_attr("style")]
+    handlers = [element for element in every for name in element.attrs if name.startswith("on")]
+    addresses = [
+        element
+        for element in every
+        if element.get("href", "").startswith("javascript:") or element.get("src", "").startswith(("data:", "http"))
+    ]
     return [f"inline: {element}" for element in (*scripts, *styles, *handlers, *addresses)]
 
 

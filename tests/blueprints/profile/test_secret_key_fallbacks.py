@@ -9,6 +9,7 @@ from flask import Flask
 from app import create_app
 from config import Settings
 from tests.blueprints.profile.conftest import Visitor
+from tests.blueprints.profile.page_checks import CheckingClient
 from tests.conftest import SECRET_KEY
 
 NEW_KEY = "the secret key after the change, long enough"
@@ -20,7 +21,9 @@ def after_restart(app: Flask, environ: dict[str, str], acme_admin: Any) -> Calla
     """Acme's admin with the cookie from before, at an installation that was started with other settings."""
 
     def restart(**settings: str) -> Visitor:
-        visitor = Visitor(create_app(Settings.from_environment({**environ, **settings})).test_client())
+        restarted = create_app(Settings.from_environment({**environ, **settings}))
+        restarted.test_client_class = CheckingClient
+        visitor = Visitor(restarted.test_client())
         visitor.cookie = acme_admin.cookie
         return visitor
 
