@@ -9,6 +9,7 @@ what no schema declares. ``tests/scim/test_plain_users.py`` compares both.
 
 import re
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 from scim2_models import Attribute, Mutability, ScimProvider
@@ -136,6 +137,10 @@ class PlainUsers:
             else:
                 changed[change.name] = _with_entry(changed.get(change.name, []), change.of_type, change)
         return changed
+
+
+# What the schemas say is the same for both services of an application.
+plain_users = cache(PlainUsers)
 
 
 def replaced_document(stored: Document, replacement: Document) -> Document:

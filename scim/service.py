@@ -36,7 +36,7 @@ from scim.filters import parse_filter
 from scim.group_members import MemberOperations, take_members
 from scim.messages import ListRequest, PatchRequest, PlainPatch
 from scim.operations import check_number, read_operations
-from scim.plain import PlainUsers
+from scim.plain import plain_users
 from scim.provider import Group, User
 from scim.refusals import apply_patch, refusal_of
 from scim.undeclared import apply_undeclared, split_operations
@@ -64,7 +64,7 @@ class DirectoryService(ScimService):
     def __init__(self, provider: ScimProvider, *, secret: str, bulk: Bulk | None = None) -> None:
         super().__init__(provider, secret=secret)
         self.cursors = PageCursors(secret)
-        self.plain = PlainUsers(provider)
+        self.plain = plain_users(provider)
         self._types = {endpoint: self.get_resource_type_by_endpoint(endpoint) for endpoint in PLAIN_ENDPOINTS}
         self._types_by_name = {type_.name or "": type_ for type_ in provider.resource_types}
         self._models_by_name = {type_.name: provider.model_for(type_) for type_ in provider.resource_types}
