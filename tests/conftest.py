@@ -4,6 +4,7 @@
 """
 
 import gc
+import importlib.metadata
 import os
 import secrets
 import shutil
@@ -14,8 +15,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from itertools import count
 from pathlib import Path
+from types import MethodType
 from typing import Any
 
 import psycopg
@@ -33,6 +36,7 @@ from werkzeug.routing import Rule
 from app import create_app, redis_patience
 from config import Settings
 from database import db
+from models import Base
 from organizations.organizations import bootstrap
 from tests.openapi import SEEN, CheckedClient, never_happened
 
@@ -84,21 +88,33 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 # -- Speed ------------------------------------------------------------------------
 
 
+# Tests start many applications in one process; what follows is found out once for all of them.
+
+
 def compile_each_address_once() -> None:
     """Have Werkzeug keep what it compiles of an address: anew for each application, that costs more than most tests."""
-    compile_builder = Rule._compile_builder
-    compiled: dict[tuple[Any, ...], Any] = {}
+    compile_anew = Rule.compile
+    compiled: dict[tuple[Any, ...], dict[str, Any]] = {}
+    made = ("_parts", "_trace", "_converters", "arguments")
+    bound = ("_build", "_build_unknown")
 
-    def kept(rule: Rule, append_unknown: bool = True) -> Any:
-        key = (rule.rule, append_unknown, rule.subdomain, rule.host, repr(rule.defaults), rule.merge_slashes)
+    def compile_once(rule: Rule) -> None:
+        key = (rule.rule, rule.subdomain, rule.host, repr(rule.defaults), rule.merge_slashes, rule.map.host_matching)
         if key not in compiled:
-            compiled[key] = compile_builder(rule, append_unknown)
-        return compiled[key]
+            compile_anew(rule)
+            compiled[key] = {name: getattr(rule, name) for name in made} | {
+                name: getattr(rule, name).__func__ for name in bound
+            }
+        for name, value in compiled[key].items():
+            setattr(rule, name, MethodType(value, rule) if name in bound else value)
 
-    Rule._compile_builder = kept
+    Rule.compile = compile_once
 
 
 compile_each_address_once()
+
+# Each Redis client asks for its own version, which is looked for in the files of all that is installed.
+importlib.metadata.version = cache(importlib.metadata.version)
 
 
 class CompiledStatements(dict[Any, Any]):
@@ -117,7 +133,7 @@ class CompiledStatements(dict[Any, Any]):
 
 
 COMPILED_STATEMENTS = CompiledStatements()
-for mapper in db.Model.registry.mappers:
+for mapper in Base.registry.mappers:
     mapper._compiled_cache = COMPILED_STATEMENTS
 
 
