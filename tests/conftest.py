@@ -1,6 +1,6 @@
 """Fixtures: the real application on a real database and a real Redis, one fresh environment for each test.
 
-``pytest --database=postgresql`` runs everything that uses ``app``, and nothing else, on PostgreSQL.
+``pytest --database=postgresql`` runs on PostgreSQL everything that uses ``app`` and names no database of its own.
 """
 
 import gc
@@ -51,14 +51,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """On PostgreSQL leave out what does not ask for the database of the option: it would only be repeated.
 
-    So would those who look at pages in a browser, and play a whole IdP: what these do has tests of its own.
+    So would a module with a ``database_url`` of its own, of one kind or of both, which is the same in every run; and
+    those who look at pages in a browser, and play a whole IdP: what these do has tests of its own.
     """
     if config.getoption("--database") == "postgresql":
         repeated = (ROOT / "tests" / "browser", ROOT / "tests" / "simulator")
         asking = [
             item
             for item in items
-            if "database_url" in getattr(item, "fixturenames", ()) and not set(repeated) & set(item.path.parents)
+            if "database_url" in getattr(item, "fixturenames", ())
+            and not hasattr(item.module, "database_url")
+            and not set(repeated) & set(item.path.parents)
         ]
         config.hook.pytest_deselected(items=[item for item in items if item not in set(asking)])
         items[:] = asking
