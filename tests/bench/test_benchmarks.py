@@ -22,7 +22,7 @@ def test_the_webhook_benchmark_delivers_everything_it_times() -> None:
 
 @pytest.mark.slow
 def test_the_scim_benchmark_does_the_same_work_on_every_server() -> None:
-    rows = scim.measure(size=20, repeat=1, seconds=0.1)
+    rows = scim.measure(size=20, repeat=1, seconds=0.2)  # processor time is told in hundredths
     ours = [row for row in rows if row.name.endswith(scim.OURS)]
     assert [row.name.removesuffix(f", {scim.OURS}") for row in ours] == list(scim.MAKERS)
     assert all(len(row.ratios) > 0 for row in ours if "member" not in row.name)

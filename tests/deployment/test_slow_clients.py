@@ -46,10 +46,12 @@ def address(tmp_path: Path, environ: dict[str, str]) -> Iterator[tuple[str, int]
     process = subprocess.Popen(
         [gunicorn, "--config", conf, "--bind", f"127.0.0.1:{port}", "app:create_app()"], cwd=ROOT, env=environ
     )
-    wait_until(lambda: httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200)
-    yield "127.0.0.1", port
-    process.terminate()
-    process.wait(30)
+    try:
+        wait_until(lambda: httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200)
+        yield "127.0.0.1", port
+    finally:
+        process.terminate()
+        process.wait(30)
 
 
 @pytest.fixture
