@@ -251,10 +251,12 @@ class Asked:
 
     def __init__(self, statement: Prepared, session: Session, values: Mapping[str, Any]) -> None:
         self._statement, self._session, self._values = statement, session, values
-        self._runner, self._written = statement.begin(session, values)
         self._place: Any = None
-        if self._runner.ask is not None:
-            self._place = _execute(self._runner, self._runner.ask, self._written.sql, self._written.bound(values))
+        runner: Runner = session.info.get(RUNNER) or Runner.of(session)
+        ask = runner.ask
+        if ask is not None:
+            self._runner, self._written = runner, written = statement.begin(session, values)
+            self._place = _execute(runner, ask, written.sql, written.bound(values))
 
     def rows(self) -> list[Row]:
         """Return the rows. They are asked for anew if they were used before.
@@ -262,11 +264,15 @@ class Asked:
         :raises DBAPIError: What the database refuses.
         """
         place, self._place = self._place, None
-        try:
-            rows = None if place is None else self._runner.cursor.rows_at(place)
-        except self._runner.dialect.loaded_dbapi.Error as error:
-            raise _failure(self._runner, self._written.sql, error) from error
-        return self._statement.rows(self._session, self._values) if rows is None else self._written.rows_of(rows)
+        if place is not None:
+            runner, written = self._runner, self._written
+            try:
+                rows = runner.cursor.rows_at(place)
+            except runner.dialect.loaded_dbapi.Error as error:
+                raise _failure(runner, written.sql, error) from error
+            if rows is not None:
+                return written.rows_of(rows)
+        return self._statement.rows(self._session, self._values)
 
 
 class PreparedList:
