@@ -134,9 +134,12 @@ def _record(session: Session, organization_id: str | None, events: Sequence[NewE
         return []
     stream = organization_id or ENVIRONMENT_STREAM
     session.flush()
-    last = ADVANCE.ask(session, {"of_stream": stream, "by_count": len(events)})
+    numbers = ADVANCE.ask(
+        session, {"of_stream": stream, "by_count": len(events)}
+    )  # in one round trip with what follows
     subscriptions = SUBSCRIPTIONS.rows(session, {"organization": organization_id})
-    recorded = _write_until(last.rows()[0][0], session, organization_id, stream, events=events)
+    [(last,)] = numbers.rows()
+    recorded = write_events(session, organization_id, stream, events, last=int(last))
     if subscriptions:
         duties = [
             (event, endpoint_id)
@@ -155,25 +158,17 @@ def write_events(
     events: Sequence[NewEvent],
     *,
     position: int | None = None,
+    last: int | None = None,
 ) -> list[RecordedEvent]:
-    """Write events with the next numbers of a stream, and no delivery."""
+    """Write events with the next numbers of a stream, and no delivery.
+
+    :param last: The number of the last of them, if they have been taken.
+    """
     if not events:
         return []
-    session.flush()
-    last = next_in(session, stream, len(events))
-    return _write_until(last, session, organization_id, stream, events=events, position=position)
-
-
-def _write_until(
-    last: int,
-    session: Session,
-    organization_id: str | None,
-    stream: str,
-    *,
-    events: Sequence[NewEvent],
-    position: int | None = None,
-) -> list[RecordedEvent]:
-    """Write events, the last of which has this number."""
+    if last is None:
+        session.flush()
+        last = next_in(session, stream, len(events))
     # Read after the stream is locked, so that times grow with the sequence.
     now = now_ms()
     recorded = [
