@@ -2,7 +2,8 @@
 
 A client says the same in the head of each request of a connection, but for the first line. gunicorn reads that line by
 line, judges it and makes the variables of WSGI of it, which takes as long as the application does with a third of a
-read. Of the same bytes it would find the same, so that is kept for as long as the connection is.
+read. Of the same bytes it would find the same, so that is kept for as long as the connection is; and of a request with
+such a head, and a first line of which nothing is to be judged, only that line is read.
 """
 
 import re
@@ -11,7 +12,7 @@ from typing import Any
 
 from gunicorn.config import Config
 from gunicorn.http import wsgi
-from gunicorn.http.body import LengthReader
+from gunicorn.http.body import Body, LengthReader
 from gunicorn.http.errors import NoMoreData
 from gunicorn.http.message import Request
 from gunicorn.http.parser import RequestParser
@@ -29,6 +30,11 @@ PLAIN_LINE = re.compile(
 )
 # How many heads are kept for a connection, and of what length: those of a client differ in the length of what it sends.
 KEPT_HEADS, KEPT_BYTES = 8, 2048
+SHORT_LINE = 2048
+# Which attributes of a request are only for that one.
+OF_ARRIVING = frozenset(
+    {"method", "uri", "path", "query", "fragment", "req_number", "headers", "trailers", "body", "_closes"}
+)
 # What says of a request what is not in its head, or is only for that one.
 OF_REQUEST = frozenset({"PATH_INFO", "QUERY_STRING", "RAW_URI", "REQUEST_METHOD", "wsgi.early_hints", "wsgi.input"})
 
@@ -39,7 +45,10 @@ class Head:
 
     fields: list[tuple[str, str]]
     scheme: str
-    # The variables of WSGI of every request with this head, once there was one.
+    # How long the body of every request with this head is, and its other attributes; None where they are not all known.
+    length: int = 0
+    request: dict[str, Any] | None = None
+    # The variables of WSGI of every such request, once there was one.
     environ: dict[str, Any] = field(default_factory=dict)
 
 
@@ -65,6 +74,47 @@ class Arriving(Request):  # type: ignore[misc]
     # What is known of its head; None where that is not kept.
     head: Head | None = None
     _closes: bool | None = None
+
+    def __init__(self, cfg: Config, unreader: Any, peer_addr: Any, req_number: int = 1) -> None:
+        if not self._is_like_a_former_one(unreader, req_number):
+            super().__init__(cfg, unreader, peer_addr, req_number)
+            self._let_others_be_alike()
+
+    def _is_like_a_former_one(self, unreader: Any, req_number: int) -> bool:
+        """Take a request that differs in nothing but a plain first line and its body from one before, and tell if so.
+
+        If not, all of it is left to gunicorn.
+        """
+        known: dict[tuple[Any, bytes], Head] = unreader.known_heads
+        if not known:
+            return False
+        data: bytes = unreader.read()
+        line, _, lines = data.partition(b"\r\n")
+        fields, end, rest = lines.partition(b"\r\n\r\n")
+        head = known.get(((1, 1), fields)) if end else None
+        plain = None if head is None or head.request is None else PLAIN_LINE.fullmatch(line.decode("latin-1"))
+        if head is None or head.request is None or plain is None or len(line) > SHORT_LINE:
+            unreader.unread(data)
+            return False
+        self.__dict__.update(head.request)
+        self.method, self.uri, self.path, query = plain.groups()
+        self.query, self.fragment, self.req_number = query or "", "", req_number
+        self.headers, self.trailers = head.fields.copy(), list[tuple[str, str]]()
+        self.body = Body(LengthOrNothing(unreader, head.length))
+        if head.length and len(rest) >= head.length:  # it is here already
+            self.body.buf.write(rest[: head.length])
+            self.body.reader.length, rest = 0, rest[head.length :]
+        if rest:
+            unreader.unread(rest)
+        return True
+
+    def _let_others_be_alike(self) -> None:
+        """Keep what is the same for all requests with this head, if how long their bodies are is a part of that."""
+        head, reader = self.head, self.body.reader
+        is_limited = 0 < self.limit_request_line < SHORT_LINE
+        if head is not None and isinstance(reader, LengthReader) and not (self.proxy_protocol_info or is_limited):
+            head.length = reader.length
+            head.request = {name: value for name, value in vars(self).items() if name not in OF_ARRIVING}
 
     def parse_request_line(self, line_bytes: bytes) -> None:
         """Take the method, the target and the version.

@@ -7,39 +7,40 @@ from typing import Any
 import pytest
 from gunicorn.config import Config
 from gunicorn.http import wsgi
-from gunicorn.http.errors import InvalidHeaderName, NoMoreData
+from gunicorn.http.errors import InvalidHeaderName, LimitRequestLine, NoMoreData
 from gunicorn.http.parser import RequestParser
 from hypothesis import given
 from hypothesis import strategies as st
 
 from web_worker import arriving
-from web_worker.arriving import Requests, answering
+from web_worker.arriving import Arriving, Requests, answering
 
 CLIENT, SERVER = ("127.0.0.1", 40_000), ("127.0.0.1", 8000)
 HEAD = b"Host: scim.example.com\r\nAuthorization: Bearer scim_a\r\nUser-Agent: Okta SCIM Client 1.0.0\r\n"
 PLAIN = b"GET /scim/v2/Users HTTP/1.1\r\n" + HEAD + b"\r\n"
 
 
-def requests_of(kind: type[RequestParser], data: bytes, **settings: Any) -> RequestParser:
+def requests_of(kind: type[RequestParser], *pieces: bytes, **settings: Any) -> RequestParser:
     config = Config()
     for name, value in settings.items():
         config.set(name, value)
-    return kind(config, iter([data]), CLIENT)
+    return kind(config, iter(pieces), CLIENT)
 
 
 def connection() -> Any:
     return SimpleNamespace(sock=SimpleNamespace(send=lambda _: None), client=CLIENT, server=SERVER)
 
 
-def read(kind: type[RequestParser], data: bytes, **settings: Any) -> Iterator[Any]:
+def read(kind: type[RequestParser], *pieces: bytes, reads_bodies: bool = True, **settings: Any) -> Iterator[Any]:
     """Yield of each request in turn what is known of it, and at last why there is no other one."""
-    requests = requests_of(kind, data, **settings)
+    requests = requests_of(kind, *pieces, **settings)
     while True:
         try:
             request = next(requests)
             known = (
                 *(request.method, request.uri, request.path, request.query, request.fragment, request.version),
-                *(request.headers, request.scheme, request.should_close(), request.body.read()),
+                *(request.headers, request.trailers, request.scheme, request.remote_addr, request.req_number),
+                *(request.should_close(), request.body.read() if reads_bodies else None),
             )
         except StopIteration:
             return
@@ -127,6 +128,67 @@ def test_a_head_says_the_same_each_time_and_what_it_says_to_gunicorn(head: bytes
     )
     settings = {"forwarded_allow_ips": trusted}
     assert [*read(Requests, data, **settings)] == [*read(RequestParser, data, **settings)]
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_first_line_says_the_same_above_a_head_that_is_known(line: bytes) -> None:
+    data = PLAIN + line + b"\r\n" + HEAD + b"\r\n" + PLAIN
+    assert [*read(Requests, data)] == [*read(RequestParser, data)]
+
+
+@given(st.text(alphabet="GET/ ?#%:@*.\\[]a1\x00\t\xe4", max_size=20))
+def test_any_target_says_the_same_above_a_head_that_is_known(target: str) -> None:
+    data = PLAIN + f"GET /{target} HTTP/1.1\r\n".encode("latin-1") + HEAD + b"\r\n" + PLAIN
+    assert [*read(Requests, data)] == [*read(RequestParser, data)]
+
+
+CONVERSATION = b"".join(
+    b"POST /%d HTTP/1.1\r\n%sContent-Length: %d\r\n\r\n%s" % (number, HEAD, length, b"x" * length)
+    for number, length in enumerate([3, 3, 0, 3, 12, 12, 0, 3])
+)
+
+
+@pytest.mark.parametrize("reads_bodies", [True, False])
+@given(st.lists(st.integers(0, len(CONVERSATION)), max_size=12).map(sorted))
+def test_requests_are_the_same_in_whatever_pieces_they_come(reads_bodies: bool, cuts: list[int]) -> None:
+    begins, ends = [0, *cuts], [*cuts, len(CONVERSATION)]
+    pieces = [CONVERSATION[begin:end] for begin, end in zip(begins, ends, strict=True) if begin < end]
+    ours, theirs = ([*read(kind, *pieces, reads_bodies=reads_bodies)] for kind in (Requests, RequestParser))
+    assert ours == theirs
+    assert len(ours) == 8
+
+
+def test_of_a_request_like_a_former_one_only_the_first_line_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    requests, judged = requests_of(Requests, CONVERSATION), list[int]()
+    parse = Arriving.parse
+
+    def parse_and_tell(request: Arriving, unreader: Any) -> Any:
+        judged.append(request.req_number)
+        return parse(request, unreader)
+
+    monkeypatch.setattr(Arriving, "parse", parse_and_tell)
+    assert [next(requests).uri for _ in range(8)] == [f"/{number}" for number in range(8)]
+    assert judged == [1, 3, 5]  # of three lengths
+
+
+def test_a_first_line_is_too_long_above_a_head_that_is_known_as_well() -> None:
+    long = PLAIN.replace(b"/scim", b"/" + b"x" * 200 + b"/scim")
+    for limit in (100, 0):
+        data = {"limit_request_line": limit}
+        assert [*read(Requests, PLAIN + long, **data)] == [*read(RequestParser, PLAIN + long, **data)]
+    *_, (refusal, _) = read(Requests, PLAIN + long, limit_request_line=100)
+    assert refusal is LimitRequestLine
+    *_, (refusal, _) = read(Requests, PLAIN + PLAIN.replace(b"/scim", b"/" + b"x" * 9000 + b"/scim"))
+    assert refusal is LimitRequestLine
+
+
+def test_what_a_proxy_said_of_the_first_request_it_does_not_say_of_the_next() -> None:
+    data = b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n" + 3 * PLAIN
+    requests = requests_of(Requests, data, proxy_protocol="v1", proxy_allow_ips="*")
+    theirs = requests_of(RequestParser, data, proxy_protocol="v1", proxy_allow_ips="*")
+    ours = [request.proxy_protocol_info for request in requests]
+    assert ours == [request.proxy_protocol_info for request in theirs]
+    assert ours[0]
 
 
 def test_a_head_that_differs_in_one_letter_is_judged_anew() -> None:
