@@ -10,10 +10,12 @@ from ulid import ULID
 LAST_MOMENT = 2**48 - 1
 RANDOM_BYTES = 10
 DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32
-# The 26 digits of a ULID, two by two.
 PAIRS = [high + low for high in DIGITS for low in DIGITS]
-# Where in it the pairs stand: those that are the same for a second, and the others.
-STEADY_SHIFTS, SHIFTS = range(120, 89, -10), range(80, -1, -10)
+# Makes a digit of each byte, of which all are as likely.
+TO_DIGITS = (8 * DIGITS).encode()
+# Of the 16 digits after the time so many are random, and the others count on from a random number of 19 bits.
+RANDOM_DIGITS = 12
+FIRST_NUMBERS, LAST_NUMBER = 2**19, 2**20 - 1
 
 
 class Maker:
@@ -26,29 +28,29 @@ class Maker:
         """Know nothing of what was made before."""
         self._lock = Lock()
         self._moment = -1
-        self._value = 0
-        # The digits of ``STEADY_SHIFTS``, and the value of which they are.
+        # What those of this millisecond begin with, 22 digits, and the number of the last of them.
+        self._start, self._number = "", 0
+        # The digits of the time that are the same for some 17 minutes, and of which they are.
         self._steady = (-1, "")
 
     def make(self) -> str:
         """Return a new ULID."""
         moment = time.time_ns() // 1_000_000
         with self._lock:
-            if moment == self._moment:
-                self._value += 1
+            if moment != self._moment or self._number == LAST_NUMBER:
+                self._begin_moment(moment)
             else:
-                self._moment = moment
-                self._value = moment << 8 * RANDOM_BYTES | int.from_bytes(os.urandom(RANDOM_BYTES))
-            value = self._value
-        steady, start = self._steady
-        if steady != value >> 90:
-            start = _digits(value, STEADY_SHIFTS)
-            self._steady = (value >> 90, start)
-        return start + _digits(value, SHIFTS)
+                self._number += 1
+            start, number = self._start, self._number
+        return f"{start}{PAIRS[number >> 10]}{PAIRS[number & 1023]}"
 
-
-def _digits(value: int, shifts: range) -> str:
-    return "".join([PAIRS[value >> shift & 1023] for shift in shifts])
+    def _begin_moment(self, moment: int) -> None:
+        if self._steady[0] != moment >> 20:
+            self._steady = (moment >> 20, "".join([PAIRS[moment >> shift & 1023] for shift in (40, 30, 20)]))
+        random = os.urandom(RANDOM_DIGITS + 3)
+        digits = random[:RANDOM_DIGITS].translate(TO_DIGITS).decode()
+        self._start = f"{self._steady[1]}{PAIRS[moment >> 10 & 1023]}{PAIRS[moment & 1023]}{digits}"
+        self._moment, self._number = moment, int.from_bytes(random[RANDOM_DIGITS:]) % FIRST_NUMBERS
 
 
 _maker = Maker()

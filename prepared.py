@@ -12,9 +12,10 @@ from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from typing import Any
+from operator import itemgetter
+from typing import Any, NamedTuple
 
-from sqlalchemy import JSON, BindParameter, Boolean, Connection, Dialect, bindparam
+from sqlalchemy import JSON, BindParameter, Boolean, Connection, Dialect, Insert, Update, bindparam
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, SessionTransaction
 from sqlalchemy.sql.base import Executable
@@ -30,7 +31,8 @@ KEPT = "authn_scim_kept"
 RUNNER = "prepared_runner"
 
 
-Listener = Callable[..., None]
+# Runs a statement with values, and returns what the driver does.
+Run = Callable[..., Any]
 
 
 @dataclass(frozen=True)
@@ -41,21 +43,25 @@ class Runner:
     dialect: Dialect
     kind: str  # the name of the dialect
     driver: Any
+    # What every failure of the driver is one of.
+    error: type[Exception]
     # One for all its statements, whose rows are fetched at once: PostgreSQL's driver makes one in 30 calls.
     cursor: Any
     # The transaction or savepoint that the session was in, if the ORM had a part in any: the innermost.
     within: SessionTransaction | None
-    # Those who want to see each statement before and after it is executed, and each commit: as they were when the
-    # transaction began, or, where a connection is kept, when that was opened. To ask each time costs most.
-    before: Sequence[Listener]
-    after: Sequence[Listener]
-    committing: Sequence[Listener]
+    # Makes of a way to run statements one that is seen by those who want to see each before and after it is executed.
+    seen: Callable[..., Run]
+    # Who wants to see each commit. All of them are those of the moment when the transaction began, or, where a
+    # connection is kept, when that was opened: to ask each time costs most.
+    committing: Sequence[Callable[..., None]]
+    # Runs a statement whose rows are fetched next.
+    execute: Run
     # Runs a statement, and one for each of several values, of whose result nobody asks: they may wait for one of which
     # somebody does.
-    execute_later: Callable[..., Any]
-    executemany_later: Callable[..., Any]
+    execute_later: Run
+    executemany_later: Run
     # Lets one wait whose rows are wanted later, and returns where they will be; None where none waits.
-    ask: Callable[..., Any] | None
+    ask: Run | None
     # What ends a transaction: the driver, or a cursor some of whose statements were not sent so far.
     ending: Any
 
@@ -77,28 +83,47 @@ class Runner:
     @classmethod
     def on(cls, connection: Connection, cursor: Any = None) -> "Runner":
         """Return that of a connection, with a cursor of one's own if one has it."""
-        dispatch, dialect, driver = connection.dispatch, connection.dialect, connection.connection.dbapi_connection
-        listeners = tuple(dispatch.before_cursor_execute), tuple(dispatch.after_cursor_execute), tuple(dispatch.commit)
+        dialect, driver = connection.dialect, connection.connection.dbapi_connection
         assert driver is not None
-        if cursor is not None:
-            later = cursor.execute_later, cursor.executemany_later, cursor.ask
-            return cls(connection, dialect, dialect.name, driver, cursor, None, *listeners, *later, cursor)
-        is_numbered = dialect.name == "postgresql"
-        cursor = dialect.loaded_dbapi.RawCursor(driver) if is_numbered else driver.cursor()
-        later = cursor.execute, cursor.executemany, None  # of the driver's own cursor no statement waits
-        return cls(connection, dialect, dialect.name, driver, cursor, None, *listeners, *later, driver)
+        is_waiting = cursor is not None
+        if cursor is None:
+            is_numbered = dialect.name == "postgresql"
+            cursor = dialect.loaded_dbapi.RawCursor(driver) if is_numbered else driver.cursor()
+        seen = _seen_by(connection, cursor)
+        return cls(
+            connection=connection,
+            dialect=dialect,
+            kind=dialect.name,
+            driver=driver,
+            error=dialect.loaded_dbapi.Error,
+            cursor=cursor,
+            within=None,
+            seen=seen,
+            committing=tuple(connection.dispatch.commit),
+            execute=seen(cursor.execute),
+            execute_later=seen(cursor.execute_later if is_waiting else cursor.execute),
+            executemany_later=seen(cursor.executemany_later if is_waiting else cursor.executemany, many=True),
+            ask=seen(cursor.ask) if is_waiting else None,
+            ending=cursor if is_waiting else driver,
+        )
 
     def run_text(self, sql: str) -> None:
         """Run a statement without values, as it stands."""
-        _execute(self, self.cursor.execute, sql, ())
+        self._run(self.execute, sql)
 
     def run_text_later(self, sql: str) -> None:
         """Run a statement without values of whose result nobody asks: it may wait for one of which somebody does."""
-        _execute(self, self.execute_later, sql, ())
+        self._run(self.execute_later, sql)
 
     def begin(self) -> None:
         """Begin a transaction on a connection where statements wait."""
-        _execute(self, self.cursor.begin, "BEGIN", ())
+        self._run(self.seen(self.cursor.begin), "BEGIN")
+
+    def _run(self, run: Run, sql: str) -> None:
+        try:
+            run(sql, ())
+        except self.error as error:
+            raise _failure(self, sql, error) from error
 
     def send_waiting(self) -> None:
         """Run what waits.
@@ -109,7 +134,7 @@ class Runner:
             return
         try:
             self.cursor.send_waiting()
-        except self.dialect.loaded_dbapi.Error as error:
+        except self.error as error:
             raise _failure(self, "", error) from error
 
     def forget(self) -> None:
@@ -126,50 +151,43 @@ class Runner:
             listener(self.connection)
         try:
             self.ending.commit()
-        except self.dialect.loaded_dbapi.Error as error:
+        except self.error as error:
             raise _failure(self, "COMMIT", error) from error
 
     def rollback(self) -> None:
         """End the driver's transaction, if there is one, and leave nothing of it."""
         try:
             self.ending.rollback()
-        except self.dialect.loaded_dbapi.Error as error:
+        except self.error as error:
             raise _failure(self, "ROLLBACK", error) from error
 
 
-@dataclass(frozen=True)
-class Written:
+def _seen_by(connection: Connection, cursor: Any) -> Callable[..., Run]:
+    """Return what lets a connection's listeners see whatever is run in some way."""
+    before, after = tuple(connection.dispatch.before_cursor_execute), tuple(connection.dispatch.after_cursor_execute)
+
+    def seen(run: Run, *, many: bool = False) -> Run:
+        def run_and_tell(sql: str, values: Any) -> Any:
+            for listener in before:
+                listener(connection, cursor, sql, values, None, many)
+            returned = run(sql, values)
+            for listener in after:
+                listener(connection, cursor, sql, values, None, many)
+            return returned
+
+        return run_and_tell if before or after else run
+
+    return seen
+
+
+class Written(NamedTuple):
     """A statement as one kind of database reads it, and what converts the values on both ways."""
 
     sql: str
-    # The names of the values, in the order in which they stand in the statement, and by their place those to convert.
-    names: Sequence[str]
-    converters: Sequence[tuple[int, Converter]]
-    # What the statement itself says, and what a column that is not given gets.
-    constants: Mapping[str, Any]
-    defaults: Sequence[tuple[str, Any]]
-    # By their place in a row, the columns that have to be converted.
-    results: Sequence[tuple[int, Converter]]
-
-    def bound(self, values: Mapping[str, Any]) -> Any:
-        """Return the values of one execution as the driver takes them."""
-        if self.defaults or self.constants:
-            given = {name: default.arg(None) if default.is_callable else default.arg for name, default in self.defaults}
-            values = {**self.constants, **given, **values}
-        bound = list(map(values.__getitem__, self.names))
-        for place, convert in self.converters:
-            bound[place] = convert(bound[place])
-        return bound
-
-    def rows_of(self, rows: list[Row]) -> list[Row]:
-        """Return rows of the driver with their values as the models have them."""
-        converted = []
-        for row in rows:
-            values = list(row)
-            for place, convert in self.results:
-                values[place] = convert(values[place])
-            converted.append(tuple(values))
-        return converted
+    # Makes of the values of one execution what the driver takes, in the order in which they stand in the statement.
+    bound: Callable[[Mapping[str, Any]], Sequence[Any]]
+    # Makes of the driver's rows those of the models; None where they are the same.
+    read: Callable[[list[Row]], list[Row]] | None
 
 
 class Prepared:
@@ -180,21 +198,22 @@ class Prepared:
 
     def __init__(self, statement: Executable | Mapping[str, Executable]) -> None:
         self.statement: Any = statement
-        # By the kind of database and the names of the values: an INSERT or UPDATE is of their columns.
-        self._written: dict[tuple[str, ...], Written] = {}
+        # By the kind of database; of an INSERT or UPDATE, which is of their columns, and by the names of the values.
+        self._written: dict[str | tuple[str, ...], Written] = {}
+        self._is_of_columns = isinstance(statement, Insert | Update)
 
     def rows(self, session: Session, values: Mapping[str, Any]) -> list[Row]:
         """Run it with these values, and return all rows that it finds.
 
         :raises DBAPIError: What the database refuses, such as ``IntegrityError``.
         """
-        runner, written = self.begin(session, values)
-        _execute(runner, runner.cursor.execute, written.sql, written.bound(values))
+        runner, (sql, bound, read) = self.begin(session, values)
         try:
-            rows = runner.cursor.fetchall()
-        except runner.dialect.loaded_dbapi.Error as error:
-            raise _failure(runner, written.sql, error) from error
-        return written.rows_of(rows) if written.results else rows
+            runner.execute(sql, bound(values))
+            rows: list[Row] = runner.cursor.fetchall()
+        except runner.error as error:
+            raise _failure(runner, sql, error) from error
+        return rows if read is None else read(rows)
 
     def row(self, session: Session, values: Mapping[str, Any]) -> Row | None:
         """Run it with these values, and return the first row that it finds, or None."""
@@ -213,8 +232,11 @@ class Prepared:
 
         :raises DBAPIError: What the database refuses, such as ``IntegrityError``.
         """
-        runner, written = self.begin(session, values)
-        _execute(runner, runner.execute_later, written.sql, written.bound(values))
+        runner, (sql, bound, _) = self.begin(session, values)
+        try:
+            runner.execute_later(sql, bound(values))
+        except runner.error as error:
+            raise _failure(runner, sql, error) from error
 
     def run_all(self, session: Session, values: Sequence[Mapping[str, Any]]) -> None:
         """Run it once for each of these values, which all have the same names, as ``run`` does."""
@@ -222,25 +244,23 @@ class Prepared:
             for only in values:
                 self.run(session, only)
             return
-        runner, written = self.begin(session, values[0])
-        _execute(runner, runner.executemany_later, written.sql, [written.bound(each) for each in values], many=True)
+        runner, (sql, bound, _) = self.begin(session, values[0])
+        try:
+            runner.executemany_later(sql, list(map(bound, values)))
+        except runner.error as error:
+            raise _failure(runner, sql, error) from error
 
     def begin(self, session: Session, values: Mapping[str, Any]) -> tuple[Runner, Written]:
         """Return what runs it in a session's transaction, and the statement for its database and these values."""
         runner = session.info.get(RUNNER)
         if runner is None or runner.within is not session._transaction:
             runner = Runner.of(session)
-        written = self._written.get((runner.kind, *values))
-        return runner, self.written_for(runner.dialect, values) if written is None else written
-
-    def written_for(self, dialect: Dialect, values: Mapping[str, Any]) -> Written:
-        """Return the statement for a kind of database and these values."""
-        key = (dialect.name, *values)
+        key = (runner.kind, *values) if self._is_of_columns else runner.kind
         written = self._written.get(key)
         if written is None:
-            statement = self.statement[dialect.name] if isinstance(self.statement, Mapping) else self.statement
-            written = self._written[key] = _write(statement, dialect, list(values))
-        return written
+            statement = self.statement[runner.kind] if isinstance(self.statement, Mapping) else self.statement
+            written = self._written[key] = _write(statement, runner.dialect, list(values))
+        return runner, written
 
 
 class Asked:
@@ -250,13 +270,15 @@ class Asked:
     """
 
     def __init__(self, statement: Prepared, session: Session, values: Mapping[str, Any]) -> None:
-        self._statement, self._session, self._values = statement, session, values
-        self._place: Any = None
+        self._statement, self._session, self._values, self._place = statement, session, values, None
         runner: Runner = session.info.get(RUNNER) or Runner.of(session)
         ask = runner.ask
         if ask is not None:
-            self._runner, self._written = runner, written = statement.begin(session, values)
-            self._place = _execute(runner, ask, written.sql, written.bound(values))
+            self._runner, self._written = runner, (sql, bound, _) = statement.begin(session, values)
+            try:
+                self._place = ask(sql, bound(values))
+            except runner.error as error:
+                raise _failure(runner, sql, error) from error
 
     def rows(self) -> list[Row]:
         """Return the rows. They are asked for anew if they were used before.
@@ -265,13 +287,13 @@ class Asked:
         """
         place, self._place = self._place, None
         if place is not None:
-            runner, written = self._runner, self._written
+            runner, (sql, _, read) = self._runner, self._written
             try:
-                rows = runner.cursor.rows_at(place)
-            except runner.dialect.loaded_dbapi.Error as error:
-                raise _failure(runner, written.sql, error) from error
+                rows: list[Row] | None = runner.cursor.rows_at(place)
+            except runner.error as error:
+                raise _failure(runner, sql, error) from error
             if rows is not None:
-                return written.rows_of(rows)
+                return rows if read is None else read(rows)
         return self._statement.rows(self._session, self._values)
 
 
@@ -317,17 +339,47 @@ def _write(statement: Any, dialect: Dialect, names: Sequence[str]) -> Written:
         raise ValueError(f"This statement is written anew for each execution: {compiled}")
     binds, names_in_order = compiled.binds, compiled.positiontup
     converters = [_bound_by(binds[name].type.dialect_impl(dialect), dialect) for name in names_in_order]
+    constants = {name: bind.effective_value for name, bind in binds.items() if not bind.required and name not in names}
     defaults = [(column.key, column.default) for column in compiled.insert_prefetch]
-    return Written(
-        sql=str(compiled),
-        names=names_in_order,
-        converters=[(place, convert) for place, convert in enumerate(converters) if convert is not None],
-        constants={
-            name: bind.effective_value for name, bind in binds.items() if not bind.required and name not in names
-        },
-        defaults=defaults,
-        results=_results(statement, dialect),
-    )
+    bound = _binder(names_in_order, converters)
+    if constants or defaults:
+        bound = _with_defaults(bound, constants, defaults)
+    return Written(str(compiled), bound, _reader(statement, dialect))
+
+
+def _binder(
+    names: Sequence[str], converters: Sequence[Converter | None]
+) -> Callable[[Mapping[str, Any]], Sequence[Any]]:
+    """Return what puts values into the order in which they stand in a statement, and converts those that need it."""
+    if not names:
+        return lambda _: ()
+    found = itemgetter(*names)
+    in_order = found if len(names) > 1 else lambda values: (found(values),)
+    converted = [(place, convert) for place, convert in enumerate(converters) if convert is not None]
+    if not converted:
+        return in_order
+
+    def bound(values: Mapping[str, Any]) -> Sequence[Any]:
+        several = [*in_order(values)]
+        for place, convert in converted:
+            several[place] = convert(several[place])
+        return several
+
+    return bound
+
+
+def _with_defaults(
+    bound: Callable[[Mapping[str, Any]], Sequence[Any]],
+    constants: Mapping[str, Any],
+    defaults: Sequence[tuple[str, Any]],
+) -> Callable[[Mapping[str, Any]], Sequence[Any]]:
+    """Return the same for a statement that says some values itself, and has columns that need not be given."""
+
+    def completed(values: Mapping[str, Any]) -> Sequence[Any]:
+        given = {name: default.arg(None) if default.is_callable else default.arg for name, default in defaults}
+        return bound({**constants, **given, **values})
+
+    return completed
 
 
 def _by_number(dialect: Dialect) -> Dialect:
@@ -341,10 +393,22 @@ def _by_number(dialect: Dialect) -> Dialect:
     return by_number
 
 
-def _results(statement: Any, dialect: Dialect) -> list[tuple[int, Converter]]:
+def _reader(statement: Any, dialect: Dialect) -> Callable[[list[Row]], list[Row]] | None:
+    """Return what converts the columns of rows that need it; None where none does."""
     columns = getattr(statement, "exported_columns", ())
-    found = (_read_by(column.type.dialect_impl(dialect), dialect) for column in columns)
-    return [(place, converter) for place, converter in enumerate(found) if converter is not None]
+    found = [_read_by(column.type.dialect_impl(dialect), dialect) for column in columns]
+    converted = [(place, convert) for place, convert in enumerate(found) if convert is not None]
+
+    def read(rows: list[Row]) -> list[Row]:
+        several = []
+        for row in rows:
+            values = [*row]
+            for place, convert in converted:
+                values[place] = convert(values[place])
+            several.append(tuple(values))
+        return several
+
+    return read if converted else None
 
 
 def _bound_by(type_: TypeEngine[Any], dialect: Dialect) -> Converter | None:
@@ -389,22 +453,6 @@ def _json_read(others: Converter) -> Converter:
         return read_compact(text) if text.__class__ is str else others(text)
 
     return read
-
-
-def _execute(runner: Runner, run: Callable[..., Any], sql: str, values: Any, *, many: bool = False) -> Any:
-    """Run a statement with what runs it, and return what that returns.
-
-    The runner's cursor has the rows until the next statement is run.
-    """
-    for listener in runner.before:
-        listener(runner.connection, runner.cursor, sql, values, None, many)
-    try:
-        returned = run(sql, values)
-    except runner.dialect.loaded_dbapi.Error as error:
-        raise _failure(runner, sql, error) from error
-    for listener in runner.after:
-        listener(runner.connection, runner.cursor, sql, values, None, many)
-    return returned
 
 
 def _failure(runner: Runner, sql: str, error: Exception) -> BaseException:

@@ -17,7 +17,6 @@ from prepared import Prepared
 RowT = TypeVar("RowT", bound=Base)
 
 WRITTEN: tuple[type[Base], ...] = (DirectoryGroup, DirectoryUser, DirectoryUserEmail, OrganizationMembership, User)
-READ: tuple[type[Base], ...] = (*WRITTEN, Role)
 INSERT = {model: Prepared(insert(model)) for model in WRITTEN}
 KEYS = {model: [column.name for column in cast(Table, model.__table__).primary_key] for model in WRITTEN}
 # By the names of the keys, those of the values that say which row is meant.
@@ -32,11 +31,13 @@ UPDATE = {
 }
 
 
-# The columns that are read with a row; a folded document is compared in the database and never read back.
+# The columns that are read with a row; a folded document is compared in the database and never read back. Of a role
+# those by which a directory decides.
 LOADED: dict[type[Base], list[ColumnElement[Any]]] = {
     model: [attribute.columns[0] for attribute in inspect(model).column_attrs if not attribute.deferred]
-    for model in READ
+    for model in WRITTEN
 }
+LOADED[Role] = [cast(Table, Role.__table__).c[name] for name in ("id", "key", "permissions")]
 NAMES = {model: [str(column.key) for column in columns] for model, columns in LOADED.items()}
 NOTHING = {model: dict.fromkeys(column.key for column in cast(Table, model.__table__).columns) for model in WRITTEN}
 
@@ -49,7 +50,7 @@ class PlainRow:
     """
 
 
-PLAIN: dict[type[Base], type[PlainRow]] = {model: type(f"Plain{model.__name__}", (PlainRow,), {}) for model in READ}
+PLAIN: dict[type[Base], type[PlainRow]] = {model: type(f"Plain{model.__name__}", (PlainRow,), {}) for model in LOADED}
 MODEL_OF: dict[type, type[Base]] = {kind: model for model in WRITTEN for kind in (model, PLAIN[model])}
 
 

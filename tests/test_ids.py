@@ -2,13 +2,14 @@
 
 import os
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from ulid import ULID
 
 from clock import now_ms
-from ids import Maker, new_id, time_of
+from ids import DIGITS, LAST_NUMBER, Maker, new_id, time_of
 
 MOMENT = 1_790_000_000_123
 
@@ -37,11 +38,42 @@ def test_makers_that_do_not_know_each_other_make_different_ones(monkeypatch: pyt
     assert len({Maker().make()[10:] for _ in range(100)}) == 100
 
 
-def test_the_greatest_and_the_smallest_value_are_written_as_a_ulid_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    for moment, byte in ((0, b"\0"), (2**48 - 1, b"\xff")):
-        monkeypatch.setattr(time, "time_ns", lambda moment=moment: moment * 1_000_000)
-        monkeypatch.setattr("os.urandom", lambda count, byte=byte: byte * count)
-        assert Maker().make() == str(ULID(moment.to_bytes(6) + byte * 10))
+@pytest.mark.parametrize("moment", [0, 2**20 - 1, 2**20, MOMENT, 2**48 - 1])
+@pytest.mark.parametrize("byte", [b"\0", b"\x1f", b"\x20", b"\xff"])
+def test_any_moment_and_any_random_bytes_are_written_as_a_ulid_is(
+    moment: int, byte: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "time_ns", lambda: moment * 1_000_000)
+    monkeypatch.setattr("os.urandom", lambda count: byte * count)
+    made = Maker().make()
+    assert made == str(ULID.from_str(made))
+    assert made[:10] == str(ULID(moment.to_bytes(6) + bytes(10)))[:10]
+    assert set(made[10:22]) == {DIGITS[byte[0] % 32]}
+
+
+def test_every_digit_is_as_likely(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts: Counter[str] = Counter()
+    for first in range(0, 256, 12):
+        sent = bytes(min(number, 255) for number in range(first, first + 12)) + bytes(3)
+        monkeypatch.setattr("os.urandom", lambda _, sent=sent: sent)
+        counts.update(Maker().make()[10:22])
+    counts["Z"] -= 22 * 12 - 256  # the last byte, more than once
+    assert counts == dict.fromkeys(DIGITS, 8)
+
+
+def test_while_the_clock_stands_still_no_two_are_the_same_however_many_are_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(time, "time_ns", lambda: MOMENT * 1_000_000)
+    maker = Maker()
+    first = maker.make()
+    maker._number = LAST_NUMBER - 1
+    last, anew, next_one = maker.make(), maker.make(), maker.make()
+    assert first < last
+    assert last[22:] == "ZZZZ"
+    assert anew[10:22] != last[10:22]
+    assert anew < next_one
+    assert {ULID.from_str(text).milliseconds for text in (first, last, anew, next_one)} == {MOMENT}
 
 
 def test_threads_never_make_the_same_one() -> None:
