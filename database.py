@@ -81,14 +81,22 @@ class UnitOfWork:
         self._connections, self._is_brief = connections, is_brief
 
     def __enter__(self) -> Session:
-        self._session = session = WritingSession(self._connections, is_brief=self._is_brief)
+        session: WritingSession
+        try:
+            session = self._connections.spare_sessions[self._is_brief].pop()
+        except IndexError:
+            session = WritingSession(self._connections, is_brief=self._is_brief)
+        self._session = session
         return session
 
     def __exit__(self, kind: object, error: BaseException | None, _trace: object) -> None:
+        session = self._session
         try:
             self._end(error)
         finally:
-            self._session.info.clear()  # what stands there holds the session itself: only a collection would free it
+            session.info.clear()  # what stands there holds the session itself: only a collection would free it
+        if error is None and session.is_untouched():  # else it is not worth finding out in which state it is
+            self._connections.spare_sessions[self._is_brief].append(session)
 
     def _end(self, error: BaseException | None) -> None:
         session = self._session

@@ -13,9 +13,9 @@ DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32
 PAIRS = [high + low for high in DIGITS for low in DIGITS]
 # Makes a digit of each byte, of which all are as likely.
 TO_DIGITS = (8 * DIGITS).encode()
-# Of the 16 digits after the time so many are random, and the others count on from a random number of 19 bits.
+# Of the 16 digits after the time so many are random, and the other four count on from a random number of two bytes.
 RANDOM_DIGITS = 12
-FIRST_NUMBERS, LAST_NUMBER = 2**19, 2**20 - 1
+LAST_NUMBER = 2**20 - 1
 
 
 class Maker:
@@ -30,7 +30,7 @@ class Maker:
         self._moment = -1
         # What those of this millisecond begin with, 22 digits, and the number of the last of them.
         self._start, self._number = "", 0
-        # The digits of the time that are the same for some 17 minutes, and of which they are.
+        # The digits of the time that are the same for a second, and of which they are.
         self._steady = (-1, "")
 
     def make(self) -> str:
@@ -45,12 +45,13 @@ class Maker:
         return f"{start}{PAIRS[number >> 10]}{PAIRS[number & 1023]}"
 
     def _begin_moment(self, moment: int) -> None:
-        if self._steady[0] != moment >> 20:
-            self._steady = (moment >> 20, "".join([PAIRS[moment >> shift & 1023] for shift in (40, 30, 20)]))
-        random = os.urandom(RANDOM_DIGITS + 3)
-        digits = random[:RANDOM_DIGITS].translate(TO_DIGITS).decode()
-        self._start = f"{self._steady[1]}{PAIRS[moment >> 10 & 1023]}{PAIRS[moment & 1023]}{digits}"
-        self._moment, self._number = moment, int.from_bytes(random[RANDOM_DIGITS:]) % FIRST_NUMBERS
+        second, steady = self._steady
+        if second != moment >> 10:
+            steady = "".join([PAIRS[moment >> shift & 1023] for shift in (40, 30, 20, 10)])
+            self._steady = (moment >> 10, steady)
+        random = os.urandom(RANDOM_DIGITS + 2)
+        self._start = f"{steady}{PAIRS[moment & 1023]}{random[:RANDOM_DIGITS].translate(TO_DIGITS).decode()}"
+        self._moment, self._number = moment, int.from_bytes(random[RANDOM_DIGITS:])
 
 
 _maker = Maker()

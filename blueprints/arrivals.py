@@ -5,12 +5,11 @@ request passes takes ``this_request()`` once instead.
 """
 
 import time
-from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
-from flask import Flask, Request, current_app
-from flask.globals import _cv_request
+from flask import Flask, Request
+from flask.globals import _cv_app, _cv_request
 
 from ids import new_id
 from organizations.scim_tokens import TokenHolder
@@ -54,6 +53,16 @@ class Arrival(Request):
         return None if self.url_rule is None else blueprint_of(self.url_rule.endpoint)
 
     @property
+    def max_content_length(self) -> int | None:
+        """How many bytes its body may have: what its view says, else what the application does."""
+        limit: int | None = self._max_content_length
+        return this_application().config["MAX_CONTENT_LENGTH"] if limit is None else limit
+
+    @max_content_length.setter
+    def max_content_length(self, value: int | None) -> None:
+        self._max_content_length = value
+
+    @property
     def query(self) -> dict[str, str]:
         """The parameters of the address by their names; of several of one name the first."""
         if self._query is None:
@@ -72,8 +81,9 @@ def this_request() -> Arrival:
     return _cv_request.get().request  # type: ignore[return-value]
 
 
-# Returns the application that answers it.
-this_application: Callable[[], Flask] = cast(Any, current_app)._get_current_object
+def this_application() -> Flask:
+    """Return the application that answers it."""
+    return _cv_app.get().app
 
 
 def audience_of(path: str) -> str:

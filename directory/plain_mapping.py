@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from directory.destinations import as_text
 from directory.evaluation import Plan
 from directory.mapping_rules import Rule
 from directory.paths import PRIMARY_EMAIL
@@ -19,6 +20,8 @@ from folding import fold
 MOST_RULES = 32
 MOST_ATTRIBUTES = 64
 MOST_ADDRESSES = 16
+# So many characters are short enough for any field.
+SHORT = 256
 # What the schema has in an e-mail address. In lower case, so that no other spelling can be meant.
 OF_ADDRESS = frozenset({"value", "type", "primary", "display", "$ref"})
 
@@ -123,6 +126,8 @@ def _first_usable(asked: tuple[Asked, ...], known: dict[str, Any], within: dict[
         value = known.get(name) if member is None else within.get(name, NOTHING).get(member)
         if value is None or value == "":
             continue
+        if convert is as_text and value.__class__ is str and len(value) <= SHORT and value.strip():
+            return value  # as it would be found to be: almost all are such
         if value.__class__ not in (str, bool):
             raise NotPlain
         usable = convert(value)

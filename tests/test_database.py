@@ -206,15 +206,40 @@ def test_nothing_that_one_transaction_loaded_or_noted_is_there_in_the_next(insid
 
 
 @BOTH
+@pytest.mark.parametrize("is_brief", [True, False])
+def test_a_session_is_used_again_with_nothing_in_it_and_never_one_of_a_unit_of_work_that_failed_or_goes_on(
+    inside: Flask, is_brief: bool
+) -> None:
+    with db.unit_of_work(is_brief=is_brief) as first:
+        add_organization(first, "Acme")
+        first.info["noted"] = True
+    with db.unit_of_work(is_brief=is_brief) as second:
+        assert second is first
+        assert not (second.info or second.identity_map or second.in_transaction())
+        with db.unit_of_work(is_brief=is_brief) as another:
+            assert another is not second
+        with db.unit_of_work(is_brief=not is_brief) as another:
+            assert another is not second
+    with pytest.raises(ZeroDivisionError), db.unit_of_work(is_brief=is_brief) as failing:
+        add_organization(failing, "Globex")
+        raise ZeroDivisionError
+    for _ in range(3):
+        with db.unit_of_work(is_brief=is_brief) as session, db.unit_of_work(is_brief=is_brief) as within:
+            assert failing not in (session, within)
+    assert count_organizations() == 1
+
+
+@BOTH
 def test_what_a_unit_of_work_noted_does_not_wait_for_a_collection_to_be_freed(inside: Flask) -> None:
     for is_failing in (False, True):
         with suppress(ZeroDivisionError), db.unit_of_work() as session:
             add_organization(session)
-            session.info["noted"] = [session]
+            noted = {session}
+            session.info["noted"] = noted
             if is_failing:
                 raise ZeroDivisionError
-        left = weakref.ref(session)
-        del session
+        left = weakref.ref(noted)
+        del session, noted
         assert left() is None
 
 

@@ -38,7 +38,7 @@ def test_makers_that_do_not_know_each_other_make_different_ones(monkeypatch: pyt
     assert len({Maker().make()[10:] for _ in range(100)}) == 100
 
 
-@pytest.mark.parametrize("moment", [0, 2**20 - 1, 2**20, MOMENT, 2**48 - 1])
+@pytest.mark.parametrize("moment", [0, 1023, 1024, MOMENT, 2**48 - 1])
 @pytest.mark.parametrize("byte", [b"\0", b"\x1f", b"\x20", b"\xff"])
 def test_any_moment_and_any_random_bytes_are_written_as_a_ulid_is(
     moment: int, byte: bytes, monkeypatch: pytest.MonkeyPatch

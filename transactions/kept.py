@@ -65,6 +65,9 @@ class Connections(ABC):
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        # Sessions of units of work that have ended, with nothing in them: those of long ones and of brief ones. To make
+        # one takes as long as three statements.
+        self.spare_sessions: tuple[list[Any], list[Any]] = ([], [])
 
     @abstractmethod
     def reading(self) -> AbstractContextManager[Session]:

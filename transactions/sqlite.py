@@ -18,6 +18,8 @@ from transactions.turns import Turns, turns_of
 # How long a writer waits for another one before it gives up.
 BUSY_MILLISECONDS = 20_000
 READER_CACHE_KIB = 512
+# What the session of a reader has from one transaction to the next, as the runner's has no end.
+OF_READER = frozenset({RUNNER})
 
 
 class Group:
@@ -233,10 +235,12 @@ class SqliteReader:
             return
         if self._kept.driver.in_transaction:  # else SQLite has ended it, as it does at some errors
             self._cursor.execute("ROLLBACK")
-        if self._session._new or self._session.identity_map:
-            self._session.expunge_all()
-        for key in self._session.info.keys() - {RUNNER}:  # whose transaction has no end
-            del self._session.info[key]
+        session = self._session
+        if session._new or session.identity_map:
+            session.expunge_all()
+        if not session.info.keys() <= OF_READER:
+            for key in session.info.keys() - OF_READER:
+                del session.info[key]
 
 
 def _close_reader(session: Session, kept: Kept) -> None:

@@ -32,9 +32,7 @@ PLAIN_LINE = re.compile(
 KEPT_HEADS, KEPT_BYTES = 8, 2048
 SHORT_LINE = 2048
 # Which attributes of a request are only for that one.
-OF_ARRIVING = frozenset(
-    {"method", "uri", "path", "query", "fragment", "req_number", "headers", "trailers", "body", "_closes"}
-)
+OF_ARRIVING = frozenset({"method", "uri", "path", "query", "fragment", "req_number", "headers", "trailers", "body"})
 # What says of a request what is not in its head, or is only for that one.
 OF_REQUEST = frozenset({"PATH_INFO", "QUERY_STRING", "RAW_URI", "REQUEST_METHOD", "wsgi.early_hints", "wsgi.input"})
 
@@ -111,8 +109,9 @@ class Arriving(Request):  # type: ignore[misc]
     def _let_others_be_alike(self) -> None:
         """Keep what is the same for all requests with this head, if how long their bodies are is a part of that."""
         head, reader = self.head, self.body.reader
-        is_limited = 0 < self.limit_request_line < SHORT_LINE
-        if head is not None and isinstance(reader, LengthReader) and not (self.proxy_protocol_info or is_limited):
+        is_special = self.proxy_protocol_info or self.method == "CONNECT" or 0 < self.limit_request_line < SHORT_LINE
+        if head is not None and isinstance(reader, LengthReader) and not is_special:
+            self.should_close()  # which the head says as well
             head.length = reader.length
             head.request = {name: value for name, value in vars(self).items() if name not in OF_ARRIVING}
 

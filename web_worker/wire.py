@@ -9,6 +9,7 @@ from gunicorn.util import http_date
 PLAIN_NAMES = frozenset(
     {
         "Cache-Control",
+        "Content-Location",
         "Content-Security-Policy",
         "Content-Type",
         "ETag",
@@ -21,7 +22,7 @@ PLAIN_NAMES = frozenset(
     }
 )
 # Those of them that say the same in most answers. What they said is remembered, once it was judged, up to this many.
-STEADY_NAMES = PLAIN_NAMES - {"ETag", "Location", "X-Request-Id"}
+STEADY_NAMES = PLAIN_NAMES - {"Content-Location", "ETag", "Location", "X-Request-Id"}
 JUDGED: set[tuple[str, str]] = set()
 MOST_JUDGED = 256
 
