@@ -43,7 +43,7 @@ def kept_body(body: bytes | None) -> str | None:
         return None
     head = body[: PARSED_BYTES if len(body) <= PARSED_BYTES else KEPT_BYTES]
     folded = head.lower().decode("latin-1")  # a text of as many characters is searched in a third of the time
-    suspicious = [word for word in SUSPICIOUS if word in folded]
+    suspicious = [*filter(folded.__contains__, SUSPICIOUS)]
     if not suspicious:
         return _text(body[:KEPT_BYTES], len(body))
     masked = _masked_json(body) if len(body) <= PARSED_BYTES else None
@@ -104,7 +104,4 @@ def _text(part: bytes, length: int) -> str:
 
 
 def _without_our_secrets(text: str) -> str:
-    for prefix in OUR_PREFIXES:
-        if prefix in text:
-            return OUR_SECRETS.sub(MASK, text)
-    return text
+    return OUR_SECRETS.sub(MASK, text) if any(map(text.__contains__, OUR_PREFIXES)) else text

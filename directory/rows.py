@@ -5,6 +5,8 @@ order. Where that is known, finding it out costs more than the writing.
 """
 
 from collections.abc import Sequence
+from itertools import compress, repeat
+from operator import ne
 from typing import Any, TypeVar, cast
 
 from sqlalchemy import ColumnElement, Table, bindparam, insert, inspect, update
@@ -39,6 +41,7 @@ LOADED: dict[type[Base], list[ColumnElement[Any]]] = {
 }
 LOADED[Role] = [cast(Table, Role.__table__).c[name] for name in ("id", "key", "permissions")]
 NAMES = {model: [str(column.key) for column in columns] for model, columns in LOADED.items()}
+UNKNOWN = object()  # equals nothing
 NOTHING = {model: dict.fromkeys(column.key for column in cast(Table, model.__table__).columns) for model in WRITTEN}
 
 
@@ -81,7 +84,8 @@ def add_row(session: Session, model: type[RowT], **values: Any) -> RowT:
 def write_row(session: Session, row: Base, **values: Any) -> None:
     """Write those of these values that differ, into the database and into the row."""
     known = row.__dict__  # a column that was not loaded is written, and not loaded for that
-    changed = {name: value for name, value in values.items() if name not in known or known[name] != value}
+    before = map(known.get, values, repeat(UNKNOWN))
+    changed = {name: values[name] for name in compress(values, map(ne, before, values.values()))}
     if not changed:
         return
     model = MODEL_OF[type(row)]
