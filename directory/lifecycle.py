@@ -279,24 +279,35 @@ def delete_directory_user(
     record_departures(session, directory, user.id, left)
 
 
-def hold_directory_user(session: Session, directory: Directory, user_id: str) -> HeldUser:
-    """Return a user of a directory to be written: the row and the person, both held until the transaction ends.
+class AskedUser(NamedTuple):
+    """A user of a directory who is asked for to be written, see ``Asked``."""
 
-    The person is held before groups are read, so that no change of them is overlooked.
+    row_and_person: Asked
+    membership: Asked
+
+
+def ask_directory_user(session: Session, directory: Directory, user_id: str) -> AskedUser:
+    """Ask for a user of a directory to be written: the row and the person, both held until the transaction ends.
+
+    What is asked for after that, such as groups, is as it was when they were held: no change of them is overlooked.
+    """
+    session.flush()  # prepared statements do not see to that themselves
+    asked = HELD_USER.ask(session, {"organization": directory.organization_id, "user": user_id})
+    ask_rules(session, directory)
+    return AskedUser(asked, ask_membership(session, directory.organization_id, user_id))
+
+
+def held_user(asked: AskedUser) -> HeldUser:
+    """Return the user who was asked for.
 
     :raises NotFound: When the directory has no such user, or only a tombstone.
     """
-    named = {"organization": directory.organization_id, "user": user_id}
-    session.flush()  # prepared statements do not see to that themselves
-    held = HELD_USER.ask(session, named)
-    ask_rules(session, directory)
-    membership = ask_membership(session, directory.organization_id, user_id)
-    rows = held.rows()
+    rows = asked.row_and_person.rows()
     if not rows:
         raise NotFound("No such user in this directory.")
     row = loaded_row(DirectoryUser, rows[0])
     person = loaded_row(User, rows[0][len(LOADED[DirectoryUser]) :])
-    return HeldUser(row, person, load(row.document), membership)
+    return HeldUser(row, person, load(row.document), asked.membership)
 
 
 def _check_version(row: DirectoryUser, expected: int | None) -> None:

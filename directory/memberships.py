@@ -1,8 +1,9 @@
 """Admitting people to an organization and letting them go, as their directory says."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from clock import now_ms
@@ -19,18 +20,12 @@ from organizations.users import IS_MEMBER_ELSEWHERE, is_member_elsewhere
 from prepared import Asked, Prepared
 
 ANY_MEMBERSHIP = Prepared(
-    select(*LOADED[OrganizationMembership], *LOADED[Role], IS_MEMBER_ELSEWHERE)
+    select(*LOADED[OrganizationMembership], *LOADED[Role], IS_MEMBER_ELSEWHERE, HAS_SESSIONS)
     .join_from(OrganizationMembership, Role, Role.id == OrganizationMembership.role_id)
     .where(
         OrganizationMembership.organization_id == bindparam("organization"),
         OrganizationMembership.user_id == bindparam("user"),
     )
-)
-ENDED_MEMBERSHIP = Prepared(
-    update(OrganizationMembership)
-    .where(OrganizationMembership.id == bindparam("membership"))
-    .values(deleted_at=bindparam("now"), updated_at=bindparam("now"))
-    .returning(HAS_SESSIONS)
 )
 ROLES = Prepared(select(Role.id, Role.permissions))
 WITH_ROLE = Prepared(
@@ -44,7 +39,7 @@ WITH_ROLE = Prepared(
 
 def ask_membership(session: Session, organization_id: str, user_id: str) -> Asked:
     """Ask for the membership of a person; see ``Asked``."""
-    return ANY_MEMBERSHIP.ask(session, {"organization": organization_id, "user": user_id})
+    return ANY_MEMBERSHIP.ask(session, {"organization": organization_id, "user": user_id, "person": user_id})
 
 
 def find_any_membership(
@@ -54,20 +49,28 @@ def find_any_membership(
 
     :param asked: What ``ask_membership`` returned for the person, if somebody asked.
     """
-    return _find_memberships(session, organization_id, user_id, asked)[0]
+    known = _find_membership(session, organization_id, user_id, asked)
+    return None if known is None else known.membership
 
 
-def _find_memberships(
+class KnownMembership(NamedTuple):
+    """The membership of a person; whether they are a member elsewhere too, and have sessions here, or links to such."""
+
+    membership: OrganizationMembership
+    is_elsewhere: bool
+    has_sessions: bool
+
+
+def _find_membership(
     session: Session, organization_id: str, user_id: str, asked: Asked | None
-) -> tuple[OrganizationMembership | None, bool | None]:
-    """Return the membership of a person, and whether the person is a member elsewhere; None where that is not known."""
+) -> KnownMembership | None:
     rows = (asked or ask_membership(session, organization_id, user_id)).rows()
     if not rows:
-        return None, None
+        return None
     [found] = rows
     membership = loaded_row(OrganizationMembership, found)
     membership.__dict__["role"] = loaded_row(Role, found[len(LOADED[OrganizationMembership]) :])
-    return membership, bool(found[-1])
+    return KnownMembership(membership, bool(found[-2]), bool(found[-1]))
 
 
 def admit(
@@ -111,19 +114,15 @@ def let_go(
     session: Session, directory: Directory, user: User, asked: Asked | None = None
 ) -> OrganizationMembership | None:
     """End a person's membership and sessions at once; and the person, when no membership is left anywhere."""
-    now, has_sessions = now_ms(), True
-    membership, stays = _find_memberships(session, directory.organization_id, user.id, asked)
-    if membership is not None and membership.deleted_at is None:
-        this = {"organization": directory.organization_id, "person": user.id, "membership": membership.id}
-        [(has_sessions,)] = ENDED_MEMBERSHIP.rows(session, {**this, "now": now})
-        membership.deleted_at = membership.updated_at = now
-    if has_sessions:
+    now, known = now_ms(), _find_membership(session, directory.organization_id, user.id, asked)
+    if known is not None and known.membership.deleted_at is None:
+        write_row(session, known.membership, deleted_at=now, updated_at=now)
+    if known is None or known.has_sessions:
         end_sessions(session, directory.organization_id, user.id)
-    if stays is None:
-        stays = is_member_elsewhere(session, user.id, directory.organization_id)
+    stays = known.is_elsewhere if known else is_member_elsewhere(session, user.id, directory.organization_id)
     if not stays:
         write_row(session, user, active=False, deleted_at=now, updated_at=now)
-    return membership
+    return None if known is None else known.membership
 
 
 def let_go_all(session: Session, directory: Directory, people: Sequence[tuple[OrganizationMembership, User]]) -> None:

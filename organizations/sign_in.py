@@ -32,7 +32,7 @@ NOT_USED = (
     SignInLink.revoked_at.is_(None),
 )
 REVOKED_LINKS = Prepared(update(SignInLink).where(*NOT_USED).values(revoked_at=bindparam("now")))
-# Whether ``end_sessions`` would find anything, to be asked by a statement of the same transaction right before it.
+# Whether ``end_sessions`` would find anything, to be asked by a statement of the same transaction before it.
 HAS_SESSIONS = or_(exists().where(*NOT_ENDED), exists().where(*NOT_USED))
 
 

@@ -366,7 +366,8 @@ class BulkRun:
         :raises SCIMException: When it is refused, or fails.
         """
         directory = self.directory.noting(result.warnings, result.effects)
-        handler = OperationHandler(self.service, DirectoryStorage(self.service.provider, self.session, directory))
+        storage = DirectoryStorage(self.service.provider, self.session, directory, is_shown=False)
+        handler = OperationHandler(self.service, storage)
         request = self.request_of(operation)
         for _attempt in range(ATTEMPTS):
             result.warnings.clear()

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from directory.directories import Directory
 from models import DirectoryGroup, DirectoryGroupMember, DirectoryUser
-from prepared import Prepared
+from prepared import Asked, Prepared
 from scim.documents import NOTHING, StoredDocument
 
 # Of a larger group, the answer to a write leaves the members out: an IdP that adds one must not be sent all of them.
@@ -150,10 +150,15 @@ def with_few_members(session: Session, directory: Directory, document: StoredDoc
     return document.showing({"members": [_member(user_id, name) for _, user_id, name in rows]})
 
 
-def with_groups(session: Session, directory: Directory, document: StoredDocument) -> StoredDocument:
-    """Return a User that was just written with its groups."""
-    groups = _groups(session, directory, [document.id])
-    return document.showing({"groups": groups[document.id]}) if groups else document
+def ask_groups(session: Session, directory: Directory, user_id: str) -> Asked:
+    """Ask for the groups of a User, for ``with_groups``; see ``Asked``."""
+    return GROUPS_OF_ONE.ask(session, {"organization": directory.organization_id, "id": user_id})
+
+
+def with_groups(document: StoredDocument, asked: Asked) -> StoredDocument:
+    """Return a User that was just written with its groups, in the order of joining."""
+    groups = [_group(group_id, name) for _, group_id, name in asked.rows()]
+    return document.showing({"groups": groups}) if groups else document
 
 
 def load_documents(

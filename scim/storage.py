@@ -26,18 +26,20 @@ from directory.group_membership import MemberChange, hold_groups_of
 from directory.groups import change_group, create_group, delete_group, hold_group
 from directory.lifecycle import (
     HeldUser,
+    ask_directory_user,
     change_directory_user,
     create_directory_user,
     delete_directory_user,
-    hold_directory_user,
+    held_user,
 )
 from directory.resources import GroupResource, UserResource, load
 from errors import Conflict, DomainError, InvalidInput, NotFound, VersionMismatch
 from models import DirectoryGroup, DirectoryUser
+from prepared import Asked
 from scim.documents import NOTHING, StoredDocument, version_of
 from scim.group_members import read_members
 from scim.projection import Projection, projection_of, shows_computed
-from scim.reading import get_document, with_few_members, with_groups, with_members
+from scim.reading import ask_groups, get_document, with_few_members, with_groups, with_members
 from scim.searching import Search
 from scim.sorting import Position
 
@@ -62,16 +64,22 @@ class DirectoryStorage(ScimStorage):
     """The resources of one directory, inside one transaction that the caller commits.
 
     A write that is refused may have been done in part: the caller takes it back.
+
+    :param is_shown: Whether what is written is shown in the answer, with what is computed.
     """
 
     supports_cursors = True
 
-    def __init__(self, provider: ScimProvider, session: Session, directory: Directory) -> None:
+    def __init__(
+        self, provider: ScimProvider, session: Session, directory: Directory, *, is_shown: bool = True
+    ) -> None:
         self.provider = provider
         self.session = session
         self.directory = directory
-        # What is written, as it is stored now.
+        self.is_shown = is_shown
+        # What is written, as it is stored now, and the groups of a user for the answer.
         self.held: HeldUser | None = None
+        self.asked_groups: Asked | None = None
         self.held_group: DirectoryGroup | None = None
 
     def get(
@@ -115,7 +123,10 @@ class DirectoryStorage(ScimStorage):
         :raises NotFoundException: When the directory has no such user.
         """
         with TranslatedErrors():
-            self.held = hold_directory_user(self.session, self.directory, user_id)
+            asked = ask_directory_user(self.session, self.directory, user_id)
+            if self.is_shown:
+                self.asked_groups = ask_groups(self.session, self.directory, user_id)
+            self.held = held_user(asked)
         return self.held
 
     def hold(self, user_id: str) -> HeldUser:
@@ -185,7 +196,8 @@ class DirectoryStorage(ScimStorage):
                 return user_document(create_directory_user(self.session, self.directory, _user_resource(resource)))
             assert isinstance(resource, Resource)
             group = create_group(self.session, self.directory, _group_resource(resource), _members(resource))
-            return with_few_members(self.session, self.directory, group_document(group))
+            document = group_document(group)
+            return with_few_members(self.session, self.directory, document) if self.is_shown else document
 
     def update(
         self, resource_type: ResourceType, resource: Resource[Any], *, expected_version: str | None = None
@@ -219,10 +231,10 @@ class DirectoryStorage(ScimStorage):
         document = (
             user_document(self.hold(resource_id).row) if is_user else group_document(self.hold_group(resource_id))
         )
-        if not shows_computed(projection):
+        if not (self.is_shown and shows_computed(projection)):
             return document
         if is_user:
-            return with_groups(self.session, self.directory, document)
+            return with_groups(document, self.asked_groups or ask_groups(self.session, self.directory, resource_id))
         with_theirs = with_few_members if projection is None else with_members
         return with_theirs(self.session, self.directory, document)
 
