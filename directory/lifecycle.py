@@ -5,7 +5,7 @@ the database's own constraints, so two requests at once cannot both win.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import bindparam, case, delete, exists, or_, select
 from sqlalchemy.orm import Session
@@ -14,13 +14,13 @@ from clock import now_ms
 from directory.directories import Directory, find_connection_id
 from directory.group_events import record_departures
 from directory.group_membership import groups_of, leave_all_groups
+from directory.held_users import HeldUser
 from directory.linking import add_person, find_person
 from directory.mapping import Mapped
-from directory.mappings import Rules, ask_rules, load_rules
+from directory.mappings import Rules, load_rules
 from directory.memberships import (
     add_membership,
     admit,
-    ask_membership,
     count_admins,
     find_any_membership,
     let_go,
@@ -29,8 +29,8 @@ from directory.memberships import (
 from directory.profiles import Changes, new_profile, write_profile
 from directory.resources import Document, EmailKey, UserResource, dump, email_keys, is_stored, load, stored_columns
 from directory.roles import AskedRoles, decide_role, store_role
-from directory.rows import INSERT, LOADED, add_row, loaded_row, write_row
-from errors import Conflict, NotFound, VersionMismatch
+from directory.rows import INSERT, add_row, write_row
+from errors import Conflict, VersionMismatch
 from folding import fold
 from models import DirectoryUser, DirectoryUserEmail, User
 from organizations.representations import user_object
@@ -38,18 +38,6 @@ from organizations.roles import PROVISIONING_MANAGE
 from organizations.users import lock_user
 from prepared import Asked, Prepared
 from webhooks.events import record_events
-
-
-class HeldUser(NamedTuple):
-    """A directory user and the person, whose rows are held until the transaction ends."""
-
-    row: DirectoryUser
-    user: User
-    # As it was when the row was held.
-    document: Document
-    # The person's membership, which came along.
-    membership: Asked
-
 
 TOMBSTONES = (DirectoryUser.organization_id == bindparam("organization"), DirectoryUser.deleted_at.is_not(None))
 FORGOTTEN_EMAILS = Prepared(
@@ -66,16 +54,6 @@ MET_BEFORE = Prepared(
         ),
         select(User.id).where(User.email_key == bindparam("email")).scalar_subquery(),
     )
-)
-HELD_USER = Prepared(
-    select(*LOADED[DirectoryUser], *LOADED[User])
-    .join_from(DirectoryUser, User, User.id == DirectoryUser.user_id)
-    .where(
-        DirectoryUser.organization_id == bindparam("organization"),
-        DirectoryUser.user_id == bindparam("user"),
-        DirectoryUser.deleted_at.is_(None),
-    )
-    .with_for_update(key_share=True)
 )
 
 
@@ -277,37 +255,6 @@ def delete_directory_user(
     if was_active:
         deprovision(session, directory, find_connection_id(session, directory), user, asked=held.membership)
     record_departures(session, directory, user.id, left)
-
-
-class AskedUser(NamedTuple):
-    """A user of a directory who is asked for to be written, see ``Asked``."""
-
-    row_and_person: Asked
-    membership: Asked
-
-
-def ask_directory_user(session: Session, directory: Directory, user_id: str) -> AskedUser:
-    """Ask for a user of a directory to be written: the row and the person, both held until the transaction ends.
-
-    What is asked for after that, such as groups, is as it was when they were held: no change of them is overlooked.
-    """
-    session.flush()  # prepared statements do not see to that themselves
-    asked = HELD_USER.ask(session, {"organization": directory.organization_id, "user": user_id})
-    ask_rules(session, directory)
-    return AskedUser(asked, ask_membership(session, directory.organization_id, user_id))
-
-
-def held_user(asked: AskedUser) -> HeldUser:
-    """Return the user who was asked for.
-
-    :raises NotFound: When the directory has no such user, or only a tombstone.
-    """
-    rows = asked.row_and_person.rows()
-    if not rows:
-        raise NotFound("No such user in this directory.")
-    row = loaded_row(DirectoryUser, rows[0])
-    person = loaded_row(User, rows[0][len(LOADED[DirectoryUser]) :])
-    return HeldUser(row, person, load(row.document), asked.membership)
 
 
 def _check_version(row: DirectoryUser, expected: int | None) -> None:

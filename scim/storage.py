@@ -24,14 +24,8 @@ from database import conflict_of
 from directory.directories import Directory
 from directory.group_membership import MemberChange, hold_groups_of
 from directory.groups import change_group, create_group, delete_group, hold_group
-from directory.lifecycle import (
-    HeldUser,
-    ask_directory_user,
-    change_directory_user,
-    create_directory_user,
-    delete_directory_user,
-    held_user,
-)
+from directory.held_users import HeldUser, ask_directory_user, held_user
+from directory.lifecycle import change_directory_user, create_directory_user, delete_directory_user
 from directory.resources import GroupResource, UserResource, load
 from errors import Conflict, DomainError, InvalidInput, NotFound, VersionMismatch
 from models import DirectoryGroup, DirectoryUser

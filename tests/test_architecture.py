@@ -20,6 +20,7 @@ GROUND = {
     "metrics",
     "prepared",
     "transactions",
+    "written",
 }  # may be imported by all of them, and import only each other
 APART = {"config": set(), "supervision": set(), "serving": {"supervision"}, "web_worker": set(), "simulator": set()}
 MAY_KNOW_FLASK = {"app", "cli", "jobs", "blueprints", "database"}
