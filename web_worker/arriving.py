@@ -31,8 +31,9 @@ PLAIN_LINE = re.compile(
 # How many heads are kept for a connection, and of what length: those of a client differ in the length of what it sends.
 KEPT_HEADS, KEPT_BYTES = 8, 2048
 SHORT_LINE = 2048
-# Which attributes of a request are only for that one.
+# Which attributes of a request are only for that one; and those that lead back to its head, which nothing would free.
 OF_ARRIVING = frozenset({"method", "uri", "path", "query", "fragment", "req_number", "headers", "trailers", "body"})
+LEADING_BACK = frozenset({"head", "unreader"})
 # What says of a request what is not in its head, or is only for that one.
 OF_REQUEST = frozenset({"PATH_INFO", "QUERY_STRING", "RAW_URI", "REQUEST_METHOD", "wsgi.early_hints", "wsgi.input"})
 
@@ -95,6 +96,7 @@ class Arriving(Request):  # type: ignore[misc]
             unreader.unread(data)
             return False
         self.__dict__.update(head.request)
+        self.head, self.unreader = head, unreader
         self.method, self.uri, self.path, query = plain.groups()
         self.query, self.fragment, self.req_number = query or "", "", req_number
         self.headers, self.trailers = head.fields.copy(), list[tuple[str, str]]()
@@ -113,7 +115,8 @@ class Arriving(Request):  # type: ignore[misc]
         if head is not None and isinstance(reader, LengthReader) and not is_special:
             self.should_close()  # which the head says as well
             head.length = reader.length
-            head.request = {name: value for name, value in vars(self).items() if name not in OF_ARRIVING}
+            others = OF_ARRIVING | LEADING_BACK
+            head.request = {name: value for name, value in vars(self).items() if name not in others}
 
     def parse_request_line(self, line_bytes: bytes) -> None:
         """Take the method, the target and the version.

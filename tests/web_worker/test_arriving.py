@@ -1,8 +1,10 @@
 """A request is what gunicorn makes of it, whether its head is new or the same as one before."""
 
+import gc
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
+from weakref import ref
 
 import pytest
 from gunicorn.config import Config
@@ -267,6 +269,19 @@ def test_few_heads_of_a_connection_are_kept_and_none_of_a_long_one() -> None:
 def test_one_connection_knows_nothing_of_another() -> None:
     first, second = requests_of(Requests, PLAIN), requests_of(Requests, PLAIN)
     assert next(first).head is not next(second).head
+
+
+def test_what_is_known_of_a_connection_ends_with_it_and_not_with_a_collection() -> None:
+    requests = requests_of(Requests, 3 * PLAIN)
+    for _ in range(3):
+        answering(next(requests), connection(), requests.cfg)
+    left = ref(requests.unreader)
+    gc.disable()
+    try:
+        del requests
+        assert left() is None
+    finally:
+        gc.enable()
 
 
 def test_a_body_that_breaks_off_is_not_taken_for_whole() -> None:
