@@ -10,7 +10,10 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from prepared import KEPT, Runner
+from prepared import KEPT, RUNNER, Runner
+
+# What a session that reads keeps from one transaction to the next, as it does its connection.
+OF_READER = frozenset({RUNNER})
 
 
 class Kept:
@@ -29,6 +32,8 @@ class Kept:
         self._heard: select.poll | None = None
         # Whether its transaction is one of the few that are under way at once, see ``postgresql.py``.
         self.has_turn = False
+        # What reads with it, once something does.
+        self.reader: Session | None = None
 
     def is_usable(self, engine: Engine) -> bool:
         """Tell whether it is this process's, and the engine was not disposed of since."""
@@ -46,6 +51,14 @@ class Kept:
         if not self.connection.in_transaction():
             self.connection.begin()
 
+    def reading_session(self) -> Session:
+        """Return the session that reads with it, with nothing in it."""
+        session = self.reader
+        if session is None:
+            session = self.reader = Session(self.connection)
+            session.info[RUNNER] = self.runner
+        return session
+
     def close(self) -> None:
         """Close it, unless it was opened before a fork: it is the parent's, and SQLite forbids even to close it."""
         if self._process == os.getpid():
@@ -55,6 +68,15 @@ class Kept:
 
 
 INHERITED: list[Any] = []
+
+
+def empty(session: Session) -> None:
+    """Leave nothing in a session that reads of what it read, and of what was noted."""
+    if session._new or session.identity_map:
+        session.expunge_all()
+    if not session.info.keys() <= OF_READER:
+        for key in session.info.keys() - OF_READER:
+            del session.info[key]
 
 
 class Connections(ABC):

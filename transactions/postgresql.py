@@ -9,7 +9,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from prepared import RUNNER
-from transactions.kept import Connections, Kept
+from transactions.kept import Connections, Kept, empty
 from transactions.server_cursor import ServerCursor
 
 # As many connections as a web process has threads are kept. A worker has more threads, which seldom ask the database
@@ -157,17 +157,17 @@ class PostgresqlReading:
 
     def __enter__(self) -> Session:
         self._kept = kept = self._connections.take_idle()
-        self._session = session = Session(kept.connection)
-        session.info[RUNNER] = kept.runner
-        return session
+        return kept.reading_session()
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        kept, session = self._kept, self._session
+        kept, session = self._kept, self._kept.reading_session()
         is_broken = kind is not None and issubclass(kind, SQLAlchemyError)
-        if session.get_transaction() is not None:  # something of the ORM had a part in it
-            try:
+        try:
+            if session._transaction is not None:  # something of the ORM had a part in it
                 session.close()
                 kept.renew()
-            except SQLAlchemyError:
-                is_broken = True
+                session.info[RUNNER] = kept.runner
+            empty(session)
+        except SQLAlchemyError:
+            is_broken = True
         self._connections.give_back(kept, is_broken=is_broken)

@@ -11,15 +11,12 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from prepared import RUNNER
-from transactions.kept import Connections, Kept
+from transactions.kept import Connections, Kept, empty
 from transactions.turns import Turns, turns_of
 
 # How long a writer waits for another one before it gives up.
 BUSY_MILLISECONDS = 20_000
 READER_CACHE_KIB = 512
-# What the session of a reader has from one transaction to the next, as the runner's has no end.
-OF_READER = frozenset({RUNNER})
 
 
 class Group:
@@ -214,7 +211,7 @@ class SqliteReader:
         kept.driver.execute("PRAGMA query_only = ON")
         # Four times less than SQLite takes: each thread has such a cache, and what another one writes empties it.
         kept.driver.execute(f"PRAGMA cache_size = -{READER_CACHE_KIB}")
-        self._session: Session = Session(kept.connection)
+        self._session = kept.reading_session()
         weakref.finalize(self, _close_reader, self._session, kept).atexit = False
 
     def is_usable(self, engine: Engine) -> bool:
@@ -235,12 +232,7 @@ class SqliteReader:
             return
         if self._kept.driver.in_transaction:  # else SQLite has ended it, as it does at some errors
             self._cursor.execute("ROLLBACK")
-        session = self._session
-        if session._new or session.identity_map:
-            session.expunge_all()
-        if not session.info.keys() <= OF_READER:
-            for key in session.info.keys() - OF_READER:
-                del session.info[key]
+        empty(self._session)
 
 
 def _close_reader(session: Session, kept: Kept) -> None:

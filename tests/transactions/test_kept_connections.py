@@ -199,6 +199,35 @@ def test_a_reading_leaves_no_transaction_open(inside: Flask) -> None:
 
 
 @POSTGRESQL
+def test_a_reading_asks_as_few_questions_after_one_of_the_orm_as_before(inside: Flask) -> None:
+    counted = Prepared(select(func.count()).select_from(Organization))
+    with db.unit_of_work() as session:
+        add(session, "Acme")
+    for _ in range(2):
+        with db.reading() as session:
+            assert counted.rows(session, {}) == [(1,)]
+            assert session.get_transaction() is None
+        with db.reading() as session:
+            assert session.scalars(select(Organization)).one().name == "Acme"
+            assert counted.rows(session, {}) == [(1,)]
+
+
+@BOTH
+def test_a_reading_after_one_that_failed_has_nothing_of_it(inside: Flask) -> None:
+    with db.unit_of_work() as session:
+        add(session, "Acme")
+    for failure in (ZeroDivisionError(), OperationalError("a statement", None, Exception())):
+        with suppress(ZeroDivisionError, OperationalError), db.reading() as session:
+            session.info["noted"] = True
+            session.scalars(select(Organization)).one().name = "Globex"
+            raise failure
+        with db.reading() as session:
+            assert "noted" not in session.info
+            assert not (session.identity_map or session.dirty)
+            assert session.scalars(select(Organization.name)).one() == "Acme"
+
+
+@POSTGRESQL
 def test_who_finds_all_connections_taken_waits_and_is_told_when_it_takes_too_long(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
