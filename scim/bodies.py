@@ -17,6 +17,10 @@ READ_ONLY = ("id", "meta", "groups")
 OFTEN_BARE = ("roles", "entitlements")
 # What is mended where it is no attribute of an extension.
 MENDED = frozenset({*OFTEN_BARE, "manager", "photos"})
+# Of what almost every body holds, what is right as it is, if it says anything; the rest is looked at more closely.
+AS_SENT = frozenset(
+    {"active", "displayName", "emails", "externalId", "locale", "name", "password", "phoneNumbers", "title", "userName"}
+)
 # References, which a template that has nothing to say fills with an empty text.
 OFTEN_EMPTY = ("profileurl", "externalid")
 
@@ -129,6 +133,9 @@ def mend_resource(payload: Any, schema: str) -> Any:
     mended: dict[str, Any] = {}
     schemas = None
     for key, value in payload.items():
+        if value and key in AS_SENT:
+            mended[key] = value
+            continue
         name = key.lower()
         # What says nothing is left out; but a null ``externalId`` does: the IdP gives its link up.
         is_silent = (value is None and name != "externalid") or (value == "" and name in OFTEN_EMPTY)
