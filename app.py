@@ -1,5 +1,9 @@
 """The composition root: settings, extensions, blueprints, commands."""
 
+import beforehand  # noqa: F401
+
+# isort: split
+import gc
 import sys
 from typing import Any
 
@@ -25,6 +29,10 @@ from database import db
 from organizations.sessions import MINUTE_MS, SessionLimits
 from webhooks.outbound import OutboundPolicy
 from webhooks.secrets import SecretBox
+
+# ``beforehand`` ended it. What was loaded since is here to stay, and no collection looks through it.
+gc.freeze()
+gc.enable()
 
 csrf = FormProtection()
 

@@ -22,7 +22,14 @@ GROUND = {
     "transactions",
     "written",
 }  # may be imported by all of them, and import only each other
-APART = {"config": set(), "supervision": set(), "serving": {"supervision"}, "web_worker": set(), "simulator": set()}
+APART = {
+    "beforehand": set(),
+    "config": set(),
+    "supervision": set(),
+    "serving": {"supervision"},
+    "web_worker": set(),
+    "simulator": set(),
+}
 MAY_KNOW_FLASK = {"app", "cli", "jobs", "blueprints", "database"}
 SHARED_BY_BLUEPRINTS = {"application", "arrivals", "auth", "bodies", "errors", "limits", "scim_activity", "windows"}
 
@@ -50,7 +57,7 @@ def allowed(room: str) -> set[str]:
     if room in APART:
         return {room, *APART[room]}
     below = {*ROOMS[ROOMS.index(room) :], *GROUND}
-    return below | {"app": {"config"}, "cli": {"serving", "supervision", "simulator"}}.get(room, set())
+    return below | {"app": {"beforehand", "config"}, "cli": {"serving", "supervision", "simulator"}}.get(room, set())
 
 
 @each_file
