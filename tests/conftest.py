@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from itertools import count
+from itertools import chain, count, groupby
 from pathlib import Path
 from types import MethodType
 from typing import Any
@@ -66,6 +66,30 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         ]
         config.hook.pytest_deselected(items=[item for item in items if item not in set(asking)])
         items[:] = asking
+    if hasattr(config, "workerinput"):
+        items[:] = slow_ones_first(items, config.workerinput["workercount"])
+
+
+def slow_ones_first(items: list[pytest.Item], processes: int) -> list[pytest.Item]:
+    """Let each process begin with slow tests, so that at the end there are quick ones to share out and none waits long.
+
+    Each process is given as many tests, one after the other. Modules stay whole: what one sets up is set up once.
+    """
+    slow, quick = [], []
+    for _, module in groupby(items, key=lambda item: item.path):
+        tests = list(module)
+        if any(test.get_closest_marker("slow") for test in tests):
+            slow.append(tests)
+        else:
+            quick += tests
+    ordered: list[pytest.Item] = []
+    for process in range(processes):
+        room = (len(items) - len(ordered)) // (processes - process)
+        own = list(chain.from_iterable(slow[process::processes]))
+        taken = max(0, room - len(own))
+        ordered += own + quick[:taken]
+        del quick[:taken]
+    return ordered + quick
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -255,37 +279,45 @@ def module_postgres_url(postgres_url: str, postgres_template: str) -> Iterator[s
         yield url
 
 
-# Databases that tests gave back empty. To empty one is quicker than to make one.
-EMPTY: list[str] = []
+# Databases that tests gave back empty, each with a connection that empties it. To empty one is quicker than to make
+# one, and a connection that has met the tables is quicker than a new one.
+EMPTY: dict[str, psycopg.Connection] = {}
 
 
 @contextmanager
 def postgres_database(postgres_url: str, template: str) -> Iterator[str]:
     """Yield the URL of a migrated, empty database, which afterwards is emptied for another test, or dropped."""
-    with psycopg.connect(postgres_url, autocommit=True) as admin:
-        if EMPTY:
-            name = EMPTY.pop()
-        else:
-            name = f"authn_{secrets.token_hex(8)}"
+    if not EMPTY:
+        name = f"authn_{secrets.token_hex(8)}"
+        with psycopg.connect(postgres_url, autocommit=True) as admin:
             admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY')
-        yield database_in(postgres_url, name)
-        admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
-        if emptied(make_url(postgres_url).set(database=name).render_as_string(hide_password=False)):
-            EMPTY.append(name)
-        else:
+        own = make_url(postgres_url).set(database=name).render_as_string(hide_password=False)
+        EMPTY[name] = psycopg.connect(own, autocommit=True)
+    name, connection = EMPTY.popitem()
+    yield database_in(postgres_url, name)
+    if emptied(connection):
+        EMPTY[name] = connection
+    else:
+        connection.close()
+        with psycopg.connect(postgres_url, autocommit=True) as admin:
             admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
-def emptied(url: str) -> bool:
+def emptied(connection: psycopg.Connection) -> bool:
     """Empty a database, and say whether it is as it was: a test may have left much, or changed its tables."""
-    with psycopg.connect(url) as connection:
-        of_now = "SELECT pg_database_size(current_database()), array_agg(tablename::text) FROM pg_tables"
+    others = "FROM pg_stat_activity WHERE datname = current_database() AND pid != pg_backend_pid()"
+    of_now = "SELECT pg_database_size(current_database()), array_agg(tablename::text) FROM pg_tables"
+    deletions = "; ".join(f'DELETE FROM "{name}"' for name in db.metadata.tables)
+    try:
+        connection.execute(f"SELECT pg_terminate_backend(pid) {others}")
         [(size, tables)] = connection.execute(f"{of_now} WHERE schemaname = current_schema()")
         if size > 20_000_000 or set(tables) != {*db.metadata.tables, "alembic_version"}:
             return False
-        deletions = "; ".join(f'DELETE FROM "{name}"' for name in db.metadata.tables)
-        connection.execute(f"SET LOCAL session_replication_role = replica; {deletions}")  # in whatever order
-        return True
+        with connection.transaction():
+            connection.execute(f"SET LOCAL session_replication_role = replica; {deletions}")  # in whatever order
+    except psycopg.OperationalError:
+        return False  # a test ended all connections to its database
+    return True
 
 
 @pytest.fixture
