@@ -1,14 +1,17 @@
 """E-mail address and password: a way in for members of a small installation."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 from unicodedata import normalize
 
 import pytest
 from flask import Flask
 from sqlalchemy import select, update
+from werkzeug.security import generate_password_hash
 
-from blueprints.profile.passwords import hash_password
+from blueprints.profile import passwords
+from blueprints.profile.passwords import hash_of_nobody, hash_password
 from clock import now_ms
 from database import db
 from models import AdministrativeAct, OrganizationMembership, Password
@@ -24,9 +27,18 @@ USER = "urn:ietf:params:scim:schemas:core:2.0:User"
 WRONG = "The e-mail address or the password is not right."
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", autouse=True)
+def quick_hashes() -> Iterator[None]:
+    """Let hashes take little, for many passwords are tried here; one test looks at what is made without this."""
+    hash_of_nobody.cache_clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "generate_password_hash", partial(generate_password_hash, method="scrypt:1024:8:1"))
+        yield
+    hash_of_nobody.cache_clear()
+
+
+@pytest.fixture
 def good_hash() -> str:
-    """The hash of ``GOOD``; hashing is slow on purpose."""
     return hash_password(GOOD)
 
 
@@ -96,8 +108,6 @@ def test_a_long_password_fits_however_its_letters_are_typed(app: Flask, visit: C
 def test_the_same_work_is_done_for_an_unknown_address(
     visit: Callable[..., Any], ada: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from blueprints.profile import passwords
-
     checked: list[str] = []
     check = passwords.check_password_hash
     monkeypatch.setattr(
@@ -108,6 +118,18 @@ def test_the_same_work_is_done_for_an_unknown_address(
         sign_in(visitor, "not the password", email)
     methods = {known.rpartition("$")[0].partition("$")[0] for known in checked}
     assert len(checked) == 2 and len(methods) == 1 and methods.pop().startswith("scrypt:")
+
+
+def test_hashing_takes_long_on_purpose_whether_an_account_is_there_or_not(
+    app: Flask, visit: Callable[..., Any], ada: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passwords, "generate_password_hash", generate_password_hash)
+    hashes = [hash_password(GOOD), hash_of_nobody.__wrapped__()]
+    assert [made.partition("$")[0] for made in hashes] == ["scrypt:32768:8:1"] * 2
+    with app.app_context(), db.unit_of_work() as session:
+        set_password(session, ada, hashes[0])
+    assert sign_in(visit(), "not the password").status_code == 422
+    assert sign_in(visit()).status_code == 303
 
 
 def test_whoever_the_idp_deactivates_is_out_and_cannot_sign_in(
