@@ -1,11 +1,12 @@
 """Bodies that only a real server meets: broken, cut off, or longer than they said."""
 
 import socket
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import httpx
 import pytest
 
+from tests.deployment.conftest import servers
 from tests.deployment.running import Running
 
 pytestmark = pytest.mark.slow
@@ -13,6 +14,13 @@ pytestmark = pytest.mark.slow
 
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 CHUNKED = "Transfer-Encoding: chunked"
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One server for all of these tests, which leave it as well as they found it."""
+    with servers(tmp_path_factory.mktemp("bodies")) as start:
+        yield start()
 
 
 def send(running: Running, path: str, token: str, body: bytes, *, framing: str = CHUNKED, kind: str = JSON) -> str:
@@ -32,8 +40,7 @@ def chunk(data: bytes) -> bytes:
     return b"%x\r\n%s\r\n0\r\n\r\n" % (len(data), data)
 
 
-def test_a_broken_body_is_answered_as_a_mistake_of_its_sender(serve: Callable[..., Running]) -> None:
-    running = serve()
+def test_a_broken_body_is_answered_as_a_mistake_of_its_sender(running: Running) -> None:
     faces = [("/scim/v2/Users", running.printed("SCIM token")), ("/v1/organizations", running.printed("Secret key"))]
 
     for path, token in faces:
@@ -44,21 +51,24 @@ def test_a_broken_body_is_answered_as_a_mistake_of_its_sender(serve: Callable[..
     assert send(running, "/scim/v2/Users", faces[0][1], chunk(b'{"userName": "chunky"}')).startswith("HTTP/1.1 201 ")
 
 
-def test_a_body_shorter_than_it_said_changes_nothing(serve: Callable[..., Running]) -> None:
-    running = serve()
+def test_a_body_shorter_than_it_said_changes_nothing(running: Running) -> None:
     token, framing = running.printed("SCIM token"), "Content-Length: 99"
+    before = everybody(running, token)
 
     short = b'{"userName": "short"}'
     assert send(running, "/scim/v2/Users", token, short, framing=framing).startswith("HTTP/1.1 400 ")
     assert send(running, "/account/password", "", b"email=a@b.example&csrf", framing=framing, kind=FORM).startswith(
         "HTTP/1.1 400 "
     )
-    found = httpx.get(f"{running.url}/scim/v2/Users", headers={"Authorization": f"Bearer {token}"}, timeout=30)
-    assert found.json()["totalResults"] == 0
+    assert everybody(running, token) == before
 
 
-def test_a_body_too_large_is_answered_and_its_connection_lives_on(serve: Callable[..., Running]) -> None:
-    running = serve()
+def everybody(running: Running, token: str) -> list[str]:
+    answer = httpx.get(f"{running.url}/scim/v2/Users", headers={"Authorization": f"Bearer {token}"}, timeout=30)
+    return [user["userName"] for user in answer.json()["Resources"]]
+
+
+def test_a_body_too_large_is_answered_and_its_connection_lives_on(running: Running) -> None:
     headers = {"Authorization": f"Bearer {running.printed('SCIM token')}", "Content-Type": "application/scim+json"}
     too_large = b'{"userName": "' + b"a" * 3_000_000 + b'"}'
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy.engine import make_url
 
 from app import create_app
 from config import Settings
@@ -24,21 +25,26 @@ pytestmark = pytest.mark.slow
 THREADS = 8
 
 
-@pytest.fixture
-def environ(tmp_path: Path, redis_url: str, fresh_sqlite_url: str) -> dict[str, str]:
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("slow")
+
+
+@pytest.fixture(scope="module")
+def environ(data: Path, redis_url: str, module_sqlite_url: str) -> dict[str, str]:
     return {
-        **clean_environment(tmp_path),
-        "DATA_DIR": str(tmp_path),
-        "DATABASE_URL": fresh_sqlite_url,
+        **clean_environment(data),
+        "DATA_DIR": str(data),
+        "DATABASE_URL": module_sqlite_url,
         "REDIS_URL": redis_url,
         "SECRET_KEY": SECRET_KEY,
     }
 
 
-@pytest.fixture
-def address(tmp_path: Path, environ: dict[str, str]) -> Iterator[tuple[str, int]]:
+@pytest.fixture(scope="module")
+def address(data: Path, environ: dict[str, str]) -> Iterator[tuple[str, int]]:
     """One web process that waits one second for a request to arrive."""
-    conf = tmp_path / "gunicorn.conf.py"
+    conf = data / "gunicorn.conf.py"
     shared = (ROOT / "deploy" / "gunicorn.conf.py").read_text()
     conf.write_text(f"{shared}\nimport web_worker.worker\nweb_worker.worker.RECEIVE_SECONDS = 1.0\n")
     port = free_port()
@@ -95,10 +101,13 @@ def test_slow_clients_hold_no_thread_for_ever(address: tuple[str, int], begun: b
 
 
 def test_a_request_that_is_whole_is_answered_however_long_that_takes(
-    address: tuple[str, int], tmp_path: Path, token: str
+    address: tuple[str, int], module_sqlite_url: str, token: str
 ) -> None:
     headers = {"Authorization": f"Bearer {token}"}
-    with sqlite3.connect(tmp_path / "test.db", isolation_level=None) as other, ThreadPoolExecutor() as pool:
+    with (
+        sqlite3.connect(str(make_url(module_sqlite_url).database), isolation_level=None) as other,
+        ThreadPoolExecutor() as pool,
+    ):
         other.execute("BEGIN IMMEDIATE")
         url = f"http://127.0.0.1:{address[1]}/scim/v2/Users"
         answer = pool.submit(httpx.post, url, json=okta.user(), headers=headers, timeout=30)
