@@ -8,6 +8,8 @@ AUDIT := $(VENV)/audit
 # One test process more than there are processors, since tests wait for servers; one that is done takes tests from another.
 SIDE_BY_SIDE := --numprocesses $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --maxprocesses 4 --dist worksteal
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# What Python compiled is kept, whatever the environment says: many processes of the same code are started.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help run sign-in-link demo test test-postgresql lint audit bench soak screenshots migration
