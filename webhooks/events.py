@@ -134,9 +134,8 @@ def _record(session: Session, organization_id: str | None, events: Sequence[NewE
         return []
     stream = organization_id or ENVIRONMENT_STREAM
     session.flush()
-    numbers = ADVANCE.ask(
-        session, {"of_stream": stream, "by_count": len(events)}
-    )  # in one round trip with what follows
+    # In one round trip with what follows.
+    numbers = ADVANCE.ask(session, {"of_stream": stream, "by_count": len(events)})
     subscriptions = SUBSCRIPTIONS.rows(session, {"organization": organization_id})
     [(last,)] = numbers.rows()
     recorded = write_events(session, organization_id, stream, events, last=int(last))
