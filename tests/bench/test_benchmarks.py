@@ -32,6 +32,22 @@ def test_the_scim_benchmark_does_the_same_work_on_every_server() -> None:
     }
 
 
+@pytest.mark.slow
+def test_the_benchmark_on_postgresql_does_without_a_peer_that_the_machine_cannot_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(scim.polis, "is_there", lambda: False)
+    rows = scim.measure_on_postgresql(size=20, repeat=1, seconds=0.2)
+    assert [row.name for row in rows] == [f"{work}, {scim.OURS}" for work in scim.MAKERS]
+    assert all(row.median > 0 and row.cpu[0] > 0 and not row.ratios for row in rows)
+
+
+def test_a_person_of_the_peer_is_one_as_it_was_sent() -> None:
+    sent = {"id": "1", "userName": "a@acme.example", "emails": [{"value": "a@acme.example"}]}
+    assert scim.polis.is_as_sent(sent) is None
+    assert scim.polis.is_as_sent({**sent, "userName": "b@acme.example"})
+
+
 def answered(answer: bytes) -> bytes | None:
     """Return what the load generator makes of an answer to a read of p1."""
     ours, its = socket.socketpair()
