@@ -2,7 +2,7 @@
 
 import logging
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager
 from typing import Any, cast
 
@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from errors import Conflict
 from models import Base
 from prepared import KEPT, Runner
-from transactions.kept import Connections
+from transactions.kept import Connections, Found
 from transactions.sessions import WritingSession, connections_of
 from transactions.sqlite import BUSY_MILLISECONDS, take_turn
 from transactions.turns import turns_of
@@ -43,14 +43,15 @@ class Database(SQLAlchemy):
         super().__init__(metadata=Base.metadata, session_options={"expire_on_commit": False})
         self.after_commit: AfterCommit | None = None
 
-    def unit_of_work(self, *, is_brief: bool = False) -> "UnitOfWork":
+    def unit_of_work(self, *, brief_for: str | None = None) -> "UnitOfWork":
         """Return what opens the session of one transaction that writes: all of it is committed, or nothing.
 
-        :param is_brief: Whether it takes so little time that on SQLite it may be committed together with others.
+        :param brief_for: The organization whose work it is, if it takes so little time that it may be committed
+            together with other work of that organization; on SQLite, with anybody's.
         :raises Conflict: At its end, when a constraint of the database refuses the change;
             its ``constraint`` names the rule.
         """
-        return UnitOfWork(self._connections(), is_brief=is_brief)
+        return UnitOfWork(self._connections(), brief_for)
 
     def reading(self) -> AbstractContextManager[Session]:
         """Return what opens the session of one transaction that only reads, without a lock against writers.
@@ -58,6 +59,14 @@ class Database(SQLAlchemy):
         On SQLite it sees one moment; on PostgreSQL each statement sees what was committed before it.
         """
         return self._connections().reading()
+
+    def shared_reading(self, question: Hashable, read: Callable[[Session], Found]) -> Found:
+        """Return what ``read`` finds in a transaction that only reads.
+
+        On PostgreSQL threads that ask the same question at the same moment are answered by one that begins after each
+        of them asked. So what it finds must be nothing that can be changed, and the same for the same question.
+        """
+        return self._connections().shared_reading(question, read)
 
     def _connections(self) -> Connections:
         kept: dict[str, Any] = _this_application().extensions
@@ -77,17 +86,24 @@ _this_application: Callable[[], Flask] = cast(Any, current_app)._get_current_obj
 class UnitOfWork:
     """One transaction that writes: all that is done within is committed, or nothing is."""
 
-    def __init__(self, connections: Connections, *, is_brief: bool) -> None:
-        self._connections, self._is_brief = connections, is_brief
+    def __init__(self, connections: Connections, brief_for: str | None) -> None:
+        self._connections, self._brief_for = connections, brief_for
 
     def __enter__(self) -> Session:
         session: WritingSession
+        is_brief = self._brief_for is not None
         try:
-            session = self._connections.spare_sessions[self._is_brief].pop()
+            session = self._connections.spare_sessions[is_brief].pop()
         except IndexError:
-            session = WritingSession(self._connections, is_brief=self._is_brief)
+            session = WritingSession(self._connections, is_brief=is_brief)
+        session.brief_for, session.has_followed = self._brief_for, False
         self._session = session
         return session
+
+    @property
+    def has_followed(self) -> bool:
+        """Tell whether it goes on with a transaction of others, on PostgreSQL, so that it waits little for a lock."""
+        return self._session.has_followed
 
     def __exit__(self, kind: object, error: BaseException | None, _trace: object) -> None:
         session = self._session
@@ -96,7 +112,7 @@ class UnitOfWork:
         finally:
             session.info.clear()  # what stands there holds the session itself: only a collection would free it
         if error is None and session.is_untouched():  # else it is not worth finding out in which state it is
-            self._connections.spare_sessions[self._is_brief].append(session)
+            self._connections.spare_sessions[self._brief_for is not None].append(session)
 
     def _end(self, error: BaseException | None) -> None:
         session = self._session

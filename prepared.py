@@ -57,6 +57,8 @@ class Runner:
     executemany_later: Run
     # Lets one wait whose rows are wanted later, and returns where they will be; None where none waits.
     ask: Run | None
+    # What the transaction knows of rows that it holds, see ``ServerCursor``; None where it may as well ask.
+    known: dict[Any, Any] | None
     # What ends a transaction: the driver, or a cursor some of whose statements were not sent so far.
     ending: Any
 
@@ -99,6 +101,7 @@ class Runner:
             execute_later=seen(cursor.execute_later if is_waiting else cursor.execute),
             executemany_later=seen(cursor.executemany_later if is_waiting else cursor.executemany, many=True),
             ask=seen(cursor.ask) if is_waiting else None,
+            known=cursor.known if is_waiting else None,
             ending=cursor if is_waiting else driver,
         )
 

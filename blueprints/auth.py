@@ -29,8 +29,8 @@ def identify_bearer() -> None:
     if plaintext is None or face is None:
         return
     if face == "scim":
-        with db.reading() as session:
-            arrival.token_holder = find_token_holder(session, plaintext)
+        # An identity provider sends several requests at once, all with the same token.
+        arrival.token_holder = db.shared_reading(plaintext, lambda session: find_token_holder(session, plaintext))
     elif face.partition(".")[0] == "management":
         with db.reading() as session:
             arrival.key_holder = find_key_holder(session, plaintext)

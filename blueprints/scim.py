@@ -25,7 +25,7 @@ from blueprints.application import Application
 from blueprints.arrivals import Arrival, this_application, this_request
 from blueprints.auth import note_token_use, require_directory_on, require_token_holder, usable_token_holder
 from blueprints.bodies import has_no_body, request_body
-from blueprints.errors import is_deadlock, scim_answer
+from blueprints.errors import is_deadlock, is_impatience, scim_answer
 from blueprints.limits import Places, limiter, places_of
 from blueprints.scim_activity import DISCOVERY, log_operations, log_write, note_answer
 from clock import now_ms
@@ -51,6 +51,8 @@ PROVIDER = make_provider()
 ATTEMPTS = 3
 # The whole list of members of a group, which Okta sends with every change: some 100 bytes for each of 80,000.
 GROUP_BODY_BYTES = 8 * 1024 * 1024
+# A user has some 1,000, and each change of a member 100.
+BRIEF_BODY_BYTES, FEW_MEMBERS_BYTES = 16 * 1024, 2 * 1024
 
 
 def operation_count() -> int:
@@ -266,8 +268,11 @@ def write(spoken: ServiceProvider, scim_request: ScimRequest, holder: TokenHolde
     bulk = is_bulk(this_request())
     for attempt in range(1, ATTEMPTS + 1):
         directory = directory_of(holder)
+        # What had to give way to others is tried again by itself.
+        brief_for = holder.organization_id if attempt == 1 and is_brief(scim_request) else None
+        unit = db.unit_of_work(brief_for=brief_for)
         try:
-            with db.unit_of_work(is_brief=not bulk) as session:
+            with unit as session:
                 if bulk:
                     return run_bulk(spoken, session, directory)
                 storage = DirectoryStorage(PROVIDER, session, directory)
@@ -283,9 +288,25 @@ def write(spoken: ServiceProvider, scim_request: ScimRequest, holder: TokenHolde
             if attempt == ATTEMPTS:
                 raise
         except OperationalError as failure:
-            if attempt == ATTEMPTS or not is_deadlock(failure):
+            has_given_way = is_deadlock(failure) or (unit.has_followed and is_impatience(failure))
+            if attempt == ATTEMPTS or not has_given_way:
                 raise
     raise AssertionError("unreachable")
+
+
+def is_brief(scim_request: ScimRequest) -> bool:
+    """Tell whether a write takes little time, so that others may wait for it: a user, or a few members of a group.
+
+    What is guessed wrongly is only answered later, with the others.
+    """
+    kind, body = scim_request.path.strip("/").partition("/")[0], scim_request.body
+    if kind == "Users":
+        return len(body) <= BRIEF_BODY_BYTES
+    if kind != "Groups" or scim_request.method != "PATCH" or len(body) > FEW_MEMBERS_BYTES:
+        return False
+    text = body.lower()
+    # All members may be replaced or removed, and may get another role from a group with another name.
+    return b"members" in text and b"value" in text and b'"replace"' not in text and b"displayname" not in text
 
 
 def run_bulk(spoken: ServiceProvider, session: Session, directory: Directory) -> ScimResponse:

@@ -13,6 +13,7 @@ from directory.rows import LOADED, loaded_row
 from errors import NotFound
 from models import DirectoryUser, User
 from prepared import Asked, Prepared
+from webhooks.events import ask_subscriptions
 
 HELD_USER = Prepared(
     select(*LOADED[DirectoryUser], *LOADED[User])
@@ -52,6 +53,7 @@ def ask_directory_user(session: Session, directory: Directory, user_id: str) -> 
     session.flush()  # prepared statements do not see to that themselves
     asked = HELD_USER.ask(session, {"organization": directory.organization_id, "user": user_id})
     ask_rules(session, directory)
+    ask_subscriptions(session, directory.organization_id)
     return AskedUser(asked, ask_membership(session, directory.organization_id, user_id))
 
 

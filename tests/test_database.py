@@ -206,25 +206,25 @@ def test_nothing_that_one_transaction_loaded_or_noted_is_there_in_the_next(insid
 
 
 @BOTH
-@pytest.mark.parametrize("is_brief", [True, False])
+@pytest.mark.parametrize(("brief_for", "other"), [(None, "org_acme"), ("org_acme", None), ("org_acme", "org_globex")])
 def test_a_session_is_used_again_with_nothing_in_it_and_never_one_of_a_unit_of_work_that_failed_or_goes_on(
-    inside: Flask, is_brief: bool
+    inside: Flask, brief_for: str | None, other: str | None
 ) -> None:
-    with db.unit_of_work(is_brief=is_brief) as first:
+    with db.unit_of_work(brief_for=brief_for) as first:
         add_organization(first, "Acme")
         first.info["noted"] = True
-    with db.unit_of_work(is_brief=is_brief) as second:
+    with db.unit_of_work(brief_for=brief_for) as second:
         assert second is first
         assert not (second.info or second.identity_map or second.in_transaction())
-        with db.unit_of_work(is_brief=is_brief) as another:
+        with db.unit_of_work(brief_for=brief_for) as another:
             assert another is not second
-        with db.unit_of_work(is_brief=not is_brief) as another:
+        with db.unit_of_work(brief_for=other) as another:
             assert another is not second
-    with pytest.raises(ZeroDivisionError), db.unit_of_work(is_brief=is_brief) as failing:
+    with pytest.raises(ZeroDivisionError), db.unit_of_work(brief_for=brief_for) as failing:
         add_organization(failing, "Globex")
         raise ZeroDivisionError
     for _ in range(3):
-        with db.unit_of_work(is_brief=is_brief) as session, db.unit_of_work(is_brief=is_brief) as within:
+        with db.unit_of_work(brief_for=brief_for) as session, db.unit_of_work(brief_for=brief_for) as within:
             assert failing not in (session, within)
     assert count_organizations() == 1
 

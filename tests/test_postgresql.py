@@ -17,7 +17,7 @@ from database import db
 from jobs import APPLICATIONS_PER_WORKER, DRAINS_PER_WORKER
 from tests import okta
 from tests.conftest import ROOT, SECRET_KEY, Tenant
-from transactions.postgresql import CONNECTIONS_AT_MOST, KEPT_CONNECTIONS
+from transactions.stack import CONNECTIONS_AT_MOST, KEPT_CONNECTIONS
 
 
 @pytest.fixture

@@ -3,15 +3,16 @@
 import os
 import select
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from prepared import KEPT, RUNNER, Runner
 
+Found = TypeVar("Found")
 # What a session that reads keeps from one transaction to the next, as it does its connection.
 OF_READER = frozenset({RUNNER})
 
@@ -30,8 +31,8 @@ class Kept:
         self.driver: Any = self.connection.connection.dbapi_connection
         self.runner = Runner.on(self.connection, cursor=cursor(self.driver))
         self._heard: select.poll | None = None
-        # Whether its transaction is one of the few that are under way at once, see ``postgresql.py``.
-        self.has_turn = False
+        # Those whose transaction it runs, where it is one that they have in common, see ``lanes.py``.
+        self.lane: Any = None
         # What reads with it, once something does.
         self.reader: Session | None = None
 
@@ -50,6 +51,11 @@ class Kept:
         """Begin the transaction without an end anew, where a failure of the ORM ended it."""
         if not self.connection.in_transaction():
             self.connection.begin()
+
+    def forget_savepoints(self) -> None:
+        """Forget those that SQLAlchemy could not end: it takes them for neither open nor over, and refuses all else."""
+        while (savepoint := self.connection.get_nested_transaction()) is not None:
+            savepoint.close()
 
     def reading_session(self) -> Session:
         """Return the session that reads with it, with nothing in it."""
@@ -82,9 +88,6 @@ def empty(session: Session) -> None:
 class Connections(ABC):
     """The connections to one database that are kept."""
 
-    # Whether brief units of work may be committed together.
-    commits_together = False
-
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         # Sessions of units of work that have ended, with nothing in them: those of long ones and of brief ones. To make
@@ -95,11 +98,17 @@ class Connections(ABC):
     def reading(self) -> AbstractContextManager[Session]:
         """Return what opens a transaction that only reads, when it is entered."""
 
+    def shared_reading(self, question: Hashable, read: Callable[[Session], Found]) -> Found:  # noqa: ARG002
+        """Return what a reading finds; threads that ask the same question at the same moment may share it."""
+        with self.reading() as session:
+            return read(session)
+
     @abstractmethod
-    def take(self, *, is_brief: bool) -> Kept:
+    def take(self, *, brief_for: str | None = None) -> Kept:
         """Begin a transaction that writes, and return its connection, which is this thread's until it has ended.
 
-        :param is_brief: Whether it takes so little time that others may wait for it to be committed with them.
+        :param brief_for: Whose unit of work it is, if it takes so little time that others of the same may wait for
+            it, to be committed with it.
         """
 
     @abstractmethod

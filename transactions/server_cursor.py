@@ -39,6 +39,8 @@ class ServerCursor:
         # What was not sent so far: each statement, its name on the server, its values as texts, and where its result
         # is put for whoever asked for it.
         self._waiting: list[tuple[str, bytes, Any, list[Any]]] = []
+        # What the transaction knows of rows that it holds, for those who go on with it, until anything is rolled back.
+        self.known: dict[Any, Any] = {}
         # The statement that failed last.
         self.failed: str | None = None
         self._answers = select.poll()
@@ -73,9 +75,11 @@ class ServerCursor:
         """Leave all that waits: the transaction is over."""
         self._in_transaction = False
         self._waiting.clear()
+        self.known.clear()
 
     def forget(self) -> None:
         """Leave what waits since the last savepoint, to which the transaction is rolled back."""
+        self.known.clear()
         while self._waiting and not self._waiting[-1][0].startswith(SAVEPOINT):
             del self._waiting[-1]
 

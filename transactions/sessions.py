@@ -33,18 +33,20 @@ class WritingSession(Session):
 
     def __init__(self, connections: Connections, *, is_brief: bool) -> None:
         # What fails in the ORM takes nothing of others away that may be in the same transaction.
-        joining: JoinTransactionMode = (
-            "create_savepoint" if is_brief and connections.commits_together else "rollback_only"
-        )
+        joining: JoinTransactionMode = "create_savepoint" if is_brief else "rollback_only"
         super().__init__(connections.engine, expire_on_commit=False, join_transaction_mode=joining)
         self._connections = connections
-        self._is_brief = is_brief
+        # Whose it is, see ``Connections.take``; said anew for each unit of work.
+        self.brief_for: str | None = None
+        # Whether it goes on with a transaction of others, on PostgreSQL.
+        self.has_followed = False
         self._kept: Kept | None = None
 
     def start(self) -> None:
         """Begin the transaction, if it did not begin yet."""
         if self._kept is None:
-            self._kept = kept = self._connections.take(is_brief=self._is_brief)
+            self._kept = kept = self._connections.take(brief_for=self.brief_for)
+            self.has_followed = kept.lane is not None and kept.lane.group is not None
             self.bind = kept.connection
             self.info[RUNNER] = kept.runner
 
@@ -91,7 +93,7 @@ class WritingSession(Session):
             self.close()
             kept = self._leave()
         except SQLAlchemyError:
-            kept, self._kept, is_broken = self._kept, None, True
+            kept, is_broken = self._leave(), True
         if kept is not None:
             self._connections.roll_back(kept, is_broken=is_broken)
 
@@ -99,6 +101,8 @@ class WritingSession(Session):
         """Let go of the connection, which another thread may have next."""
         kept, self._kept, self.bind = self._kept, None, self._connections.engine
         self.info.pop(RUNNER, None)
+        if kept is not None:
+            kept.forget_savepoints()
         return kept
 
 

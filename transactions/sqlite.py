@@ -12,45 +12,12 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from transactions.kept import Connections, Kept, empty
+from transactions.together import RELEASE, ROLLBACK, SAVEPOINT, Group
 from transactions.turns import Turns, turns_of
 
 # How long a writer waits for another one before it gives up.
 BUSY_MILLISECONDS = 20_000
 READER_CACHE_KIB = 512
-
-
-class Group:
-    """Units of work that are committed together: those that are done wait for the one that will do it."""
-
-    def __init__(self) -> None:
-        self._waiting: list[threading.Lock] = []
-        self._failure: BaseException | None = None
-
-    def join(self) -> threading.Lock:
-        """Return what a unit of work that is done waits with."""
-        lock = threading.Lock()
-        lock.acquire()
-        self._waiting.append(lock)
-        return lock
-
-    def leave(self, lock: threading.Lock) -> None:
-        """Have a unit of work wait no more, because it commits by itself."""
-        self._waiting.remove(lock)
-
-    def wait(self, lock: threading.Lock) -> None:
-        """Return when all is on disk.
-
-        :raises OperationalError: When it did not come on disk; then nothing of it is left.
-        """
-        lock.acquire()
-        if self._failure is not None:
-            raise OperationalError("COMMIT", None, self._failure) from self._failure
-
-    def end(self, failure: BaseException | None) -> None:
-        """Let all go on who wait."""
-        self._failure = failure
-        for lock in self._waiting:
-            lock.release()
 
 
 class SqliteConnections(Connections):
@@ -80,18 +47,19 @@ class SqliteConnections(Connections):
             reader = self._of_thread.reader = SqliteReader(self.engine)
         return reader
 
-    def take(self, *, is_brief: bool) -> Kept:
+    def take(self, *, brief_for: str | None = None) -> Kept:
         """Wait for the turn to write, and take the write lock at once.
 
         A transaction that reads first and writes later could not wait for the lock (SQLITE_BUSY_SNAPSHOT).
         """
         if self._writer is None:
             self.engine.connect().close()  # makes the file, beside which those of the turns lie
+        is_brief = brief_for is not None
         take_turn(self._turns, is_brief=is_brief)
         self._is_brief = is_brief
         try:
             if self._group is not None and self._writer is not None:
-                self._writer.runner.run_text("SAVEPOINT of_unit")
+                self._writer.runner.run_text(SAVEPOINT)
                 return self._writer
             writer = self._usable_writer()
             writer.renew()
@@ -128,18 +96,12 @@ class SqliteConnections(Connections):
             group.wait(lock)
 
     def _pass_on(self, kept: Kept) -> tuple[Group, threading.Lock] | None:
-        """Leave the transaction to the next in turn, and return what to wait with; None when nobody is next any more.
-
-        From then on all here is that one's.
-        """
+        """Leave the transaction to the next in turn, and return what to wait with; None when nobody is next."""
         if self._group is not None:
-            kept.runner.run_text("RELEASE of_unit")
+            kept.runner.run_text(RELEASE)
         group = self._group = self._group or Group()
-        lock = group.join()
-        if self._turns.pass_on():
-            return group, lock
-        group.leave(lock)
-        return None
+        lock = group.pass_on(self._turns)
+        return None if lock is None else (group, lock)
 
     def _commit(self, kept: Kept) -> None:
         if not kept.driver.in_transaction:
@@ -158,7 +120,7 @@ class SqliteConnections(Connections):
             self._end(is_broken=is_broken)
             return
         try:
-            kept.runner.run_text("ROLLBACK TO of_unit")
+            kept.runner.run_text(ROLLBACK)
         except BaseException as failure:
             self._end(failure, is_broken=True)
             raise

@@ -17,22 +17,80 @@ from pathlib import Path
 from threading import Lock
 
 
-class Turns:
-    """The turns of one file. Their own files lie beside it and are empty."""
+class ThreadTurns:
+    """The turns of the threads of this process."""
 
-    def __init__(self, database: str) -> None:
-        self._database = database
+    def __init__(self) -> None:
         self._mutex = Lock()
         # Those who wait, and whether what they want it for is brief.
         self._waiting: deque[tuple[Lock, bool]] = deque()
         self._is_taken = False
+
+    def take(self, seconds: float, *, is_brief: bool = False) -> bool:
+        """Wait for the turn, so many seconds at most; tell whether it came."""
+        with self._mutex:
+            if not self._is_taken:
+                self._is_taken = True
+                return True
+            mine = Lock()
+            mine.acquire()
+            self._waiting.append((mine, is_brief))
+        try:
+            if mine.acquire(timeout=seconds):
+                return True
+        except BaseException:  # such as of a signal: nobody else may have to wait for it
+            if not self._leave(mine, is_brief):
+                self.give_back()
+            raise
+        return not self._leave(mine, is_brief)
+
+    def _leave(self, mine: Lock, is_brief: bool) -> bool:
+        """Wait no longer, and tell whether the turn was not handed over in this very moment."""
+        with self._mutex:
+            if (mine, is_brief) not in self._waiting:
+                return False
+            self._waiting.remove((mine, is_brief))
+            return True
+
+    def is_brief_next(self) -> bool:
+        """Tell whether whoever waits longest does so for something brief."""
+        with self._mutex:
+            return bool(self._waiting) and self._waiting[0][1]
+
+    def pass_on(self) -> bool:
+        """Give the turn to the next if that is brief, and tell whether."""
+        with self._mutex:
+            if not (self._waiting and self._waiting[0][1]):
+                return False
+            self._note_passed_on()
+            self._waiting.popleft()[0].release()
+            return True
+
+    def _note_passed_on(self) -> None:
+        """Note that the next has the turn, before it goes on."""
+
+    def give_back(self) -> None:
+        """End the turn; whoever waits longest is next."""
+        with self._mutex:
+            if self._waiting:
+                self._waiting.popleft()[0].release()
+            else:
+                self._is_taken = False
+
+
+class Turns(ThreadTurns):
+    """The turns of one file. Their own files lie beside it and are empty."""
+
+    def __init__(self, database: str) -> None:
+        super().__init__()
+        self._database = database
         # Whether the turn was passed on to a thread, which does not have to wait for other processes.
         self._is_passed_on = False
         self._files: tuple[int, int] | None = None
 
     def take(self, seconds: float, *, is_brief: bool = False) -> bool:
         """Wait for the turn, so many seconds at most among the threads of this process; tell whether it came."""
-        if not self._take_of_process(seconds, is_brief):
+        if not super().take(seconds, is_brief=is_brief):
             return False
         if self._is_passed_on:
             self._is_passed_on = False
@@ -47,29 +105,19 @@ class Turns:
             finally:
                 fcntl.flock(queue, fcntl.LOCK_UN)
         except BaseException:
-            self._hand_on()
+            super().give_back()
             raise
         return True
 
-    def is_brief_next(self) -> bool:
-        """Tell whether whoever waits longest in this process does so for something brief."""
-        with self._mutex:
-            return bool(self._waiting) and self._waiting[0][1]
-
-    def pass_on(self) -> bool:
-        """Give the turn to the next in this process if that is brief, before those of other processes; tell whether."""
-        with self._mutex:
-            if not (self._waiting and self._waiting[0][1]):
-                return False
-            self._is_passed_on = True
-            self._waiting.popleft()[0].release()
-            return True
+    def _note_passed_on(self) -> None:
+        """Note that the next has the turn before those of other processes."""
+        self._is_passed_on = True
 
     def give_back(self) -> None:
         """End the turn; whoever waits longest is next."""
         if self._files is not None:
             fcntl.flock(self._files[1], fcntl.LOCK_UN)
-        self._hand_on()
+        super().give_back()
 
     def close(self) -> None:
         """Close the files; a turn that another process has in common with this one stays its own."""
@@ -86,29 +134,6 @@ class Turns:
             if mine.st_uid == 0:
                 os.fchown(descriptor, database.st_uid, database.st_gid)
         return descriptor
-
-    def _take_of_process(self, seconds: float, is_brief: bool) -> bool:
-        with self._mutex:
-            if not self._is_taken:
-                self._is_taken = True
-                return True
-            mine = Lock()
-            mine.acquire()
-            self._waiting.append((mine, is_brief))
-        if mine.acquire(timeout=seconds):
-            return True
-        with self._mutex:
-            if (mine, is_brief) in self._waiting:
-                self._waiting.remove((mine, is_brief))
-                return False
-            return True  # it was handed over in this very moment
-
-    def _hand_on(self) -> None:
-        with self._mutex:
-            if self._waiting:
-                self._waiting.popleft()[0].release()
-            else:
-                self._is_taken = False
 
 
 _known: dict[str, Turns] = {}

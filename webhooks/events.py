@@ -13,7 +13,8 @@ from clock import now_ms
 from ids import new_id
 from json_text import compact
 from models import Event, EventSequence, Organization, WebhookDelivery, WebhookEndpoint
-from prepared import Prepared
+from prepared import Asked, Prepared, Runner
+from written import Row
 
 DESCRIPTIONS = {
     "scimUser.provisioned": "The directory added or reactivated a person; user and membership are there.",
@@ -134,11 +135,14 @@ def _record(session: Session, organization_id: str | None, events: Sequence[NewE
         return []
     stream = organization_id or ENVIRONMENT_STREAM
     session.flush()
-    # In one round trip with what follows.
-    numbers = ADVANCE.ask(session, {"of_stream": stream, "by_count": len(events)})
-    subscriptions = SUBSCRIPTIONS.rows(session, {"organization": organization_id})
-    [(last,)] = numbers.rows()
-    recorded = write_events(session, organization_id, stream, events, last=int(last))
+    asked: Asked | None = session.info.pop((SUBSCRIPTIONS, organization_id), None)
+    if asked is None or not _holds_counter(session, stream):  # both in one round trip
+        numbers = ADVANCE.ask(session, {"of_stream": stream, "by_count": len(events)})
+        subscriptions = SUBSCRIPTIONS.rows(session, {"organization": organization_id})
+        last = _note_last(session, stream, numbers.rows())
+    else:
+        subscriptions, last = asked.rows(), next_in(session, stream, len(events))
+    recorded = write_events(session, organization_id, stream, events, last=last)
     if subscriptions:
         duties = [
             (event, endpoint_id)
@@ -148,6 +152,16 @@ def _record(session: Session, organization_id: str | None, events: Sequence[NewE
         ]
         add_deliveries(session, duties)
     return recorded
+
+
+def ask_subscriptions(session: Session, organization_id: str) -> None:
+    """Ask who is to be told of an organization's next events ahead of them (see ``Asked``), where its counter is held.
+
+    Else somebody who subscribed while it was waited for would miss them.
+    """
+    if _holds_counter(session, organization_id) and DEFERRED not in session.info:
+        values = {"organization": organization_id}
+        session.info[SUBSCRIPTIONS, organization_id] = SUBSCRIPTIONS.ask(session, values)
 
 
 def write_events(
@@ -206,8 +220,30 @@ def _numbered(
 
 
 def next_in(session: Session, stream: str, count: int) -> int:
-    """Advance a counter by ``count`` and return its new value. Its row is held until the end of the transaction."""
-    [(value,)] = ADVANCE.rows(session, {"of_stream": stream, "by_count": count})
+    """Advance a counter by ``count`` and return its new value. Its row is held until the end of the transaction.
+
+    Who goes on with a transaction that holds the row knows the value, and does not wait for it to be told.
+    """
+    values = {"of_stream": stream, "by_count": count}
+    known = Runner.of(session).known
+    if known is None or (EventSequence, stream) not in known:
+        return _note_last(session, stream, ADVANCE.rows(session, values))
+    ADVANCE.run(session, values)
+    return _note_last(session, stream, [(known[EventSequence, stream] + count,)])
+
+
+def _holds_counter(session: Session, stream: str) -> bool:
+    """Tell whether the transaction is known to hold a counter, so that its value is known as well."""
+    known = Runner.of(session).known
+    return known is not None and (EventSequence, stream) in known
+
+
+def _note_last(session: Session, stream: str, rows: Sequence[Row]) -> int:
+    """Return the value of a counter that was advanced, for those who go on with the transaction as well."""
+    [(value,)] = rows
+    known = Runner.of(session).known
+    if known is not None:
+        known[EventSequence, stream] = int(value)
     return int(value)
 
 

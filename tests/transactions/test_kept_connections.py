@@ -21,7 +21,7 @@ from ids import new_id
 from models import Organization
 from prepared import Prepared
 from tests.conftest import looking_on
-from transactions import postgresql
+from transactions import stack
 
 BOTH = pytest.mark.parametrize("database_url", ["fresh_sqlite_url", "fresh_postgres_url"], indirect=True)
 SQLITE = pytest.mark.parametrize("database_url", ["fresh_sqlite_url"], indirect=True)
@@ -231,7 +231,7 @@ def test_a_reading_after_one_that_failed_has_nothing_of_it(inside: Flask) -> Non
 def test_who_finds_all_connections_taken_waits_and_is_told_when_it_takes_too_long(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgresql, "CONNECTIONS_AT_MOST", 2)
+    monkeypatch.setattr(stack, "CONNECTIONS_AT_MOST", 2)
     app = create_app(Settings.from_environment({"DATABASE_URL": database_url, "DATA_DIR": str(tmp_path)}))
     both_read, enough = Barrier(3, timeout=30), Signal()
 
@@ -246,7 +246,7 @@ def test_who_finds_all_connections_taken_waits_and_is_told_when_it_takes_too_lon
     both_read.wait()
     with app.app_context():
         with monkeypatch.context() as impatient:
-            impatient.setattr(postgresql, "WAIT_SECONDS", 0.05)
+            impatient.setattr(stack, "WAIT_SECONDS", 0.05)
             with pytest.raises(OperationalError, match="all connections") as refused, db.reading():
                 pytest.fail("there are only two")
             assert is_passing(refused.value)
@@ -257,35 +257,3 @@ def test_who_finds_all_connections_taken_waits_and_is_told_when_it_takes_too_lon
             thread.join(30)
         assert names() == {"waited"}
         db.engine.dispose()
-
-
-@POSTGRESQL
-def test_brief_transactions_take_turns_and_none_waits_long_for_one_that_is_slow(inside: Flask) -> None:
-    at_once = postgresql.BRIEF_AT_ONCE
-    both, enough = Barrier(at_once + 1, timeout=30), Signal()
-
-    def hold() -> None:
-        with inside.app_context(), db.unit_of_work(is_brief=True) as session:
-            add(session, new_id("org"))
-            session.flush()
-            both.wait()
-            enough.wait(30)
-
-    slow = [Thread(target=hold) for _ in range(at_once)]
-    for thread in slow:
-        thread.start()
-    both.wait()
-    with db.unit_of_work(is_brief=True) as session:  # although all turns are taken
-        add(session, "fourth")
-    enough.set()
-    for thread in slow:
-        thread.join(30)
-    assert len(names()) == at_once + 1
-    for failing in (False, True) * at_once:  # each turn is given back, however a transaction ends
-        with suppress(Conflict), db.unit_of_work(is_brief=True) as session:
-            add(session, "more")
-            if failing:
-                session.flush()
-                raise Conflict("for the test", constraint=None)
-    connections = inside.extensions["database_connections"]
-    assert connections._turns.qsize() == at_once

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import sqlite3
 import threading
 import time
@@ -16,7 +17,7 @@ from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.exc import DatabaseError
 
 import database  # noqa: F401  (which has SQLite set up, and take turns)
-from transactions.turns import Turns, turns_of
+from transactions.turns import ThreadTurns, Turns, turns_of
 
 WRITERS, WRITES = 8, 25
 
@@ -131,6 +132,25 @@ def test_whoever_waits_too_long_is_told_and_keeps_nobody_waiting(path: str) -> N
     assert turns.take(60)
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(turns.take, 0.01).result() is False
+    turns.give_back()
+    assert turns.take(0)
+
+
+def test_whoever_is_interrupted_while_waiting_is_not_waited_for() -> None:
+    def interrupt(*_: object) -> None:
+        raise InterruptedError
+
+    turns = ThreadTurns()
+    assert turns.take(60)
+    former = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        with pytest.raises(InterruptedError):
+            turns.take(60, is_brief=True)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, former)
+    assert not turns.is_brief_next()
     turns.give_back()
     assert turns.take(0)
 

@@ -1,0 +1,252 @@
+"""On PostgreSQL brief units of work of one organization share a transaction, with nobody else and to nobody's harm."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import Connection, bindparam, event, select, text, update
+from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.orm import Session
+
+from app import create_app
+from blueprints.errors import is_impatience, is_passing
+from config import Settings
+from database import Savepoint, db
+from errors import Conflict
+from models import Event, Organization
+from prepared import Prepared, Runner
+from tests.conftest import looking_on, wait_until
+from tests.units_of_work import ACME, ADDED, GLOBEX, WAIT, Unit, add_prepared, fail, names, queued
+from transactions import lanes
+from webhooks.events import next_in, record_event
+
+RENAMED = Prepared(update(Organization).where(Organization.id == bindparam("of")).values(name=bindparam("name")))
+SHOWN = text("SHOW lock_timeout")
+LOCKED = text("SELECT id FROM organizations WHERE id = :id FOR UPDATE")
+WAITS = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()")
+
+
+@pytest.fixture
+def inside(fresh_postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
+    """Inside the application, in which somebody may wait for as long as a test takes."""
+    monkeypatch.setattr(lanes, "TURN_SECONDS", WAIT)
+    app = create_app(Settings.from_environment({"DATABASE_URL": fresh_postgres_url, "DATA_DIR": str(tmp_path)}))
+    with app.app_context():
+        yield app
+        db.engine.dispose()
+
+
+@pytest.fixture
+def commits(inside: Flask) -> Iterator[list[object]]:
+    """Each commit, as it happens."""
+    seen: list[object] = []
+    with looking_on(db.engine, commit=seen.append):
+        yield seen
+
+
+@pytest.fixture
+def somebody(inside: Flask) -> Iterator[Connection]:
+    """Somebody else's transaction."""
+    with db.engine.connect() as connection:
+        yield connection
+
+
+def add(*ids: str) -> None:
+    with db.unit_of_work() as session:
+        for id_ in ids:
+            session.execute(ADDED, {"id": id_, "name": id_})
+
+
+def refused_at_the_end(session: Session) -> None:
+    """Add what is there already, as is heard only with the next answer of the server."""
+    add_prepared(session, "taken", "twice")
+
+
+def fails_before_it_is_refused(session: Session) -> None:
+    refused_at_the_end(session)
+    raise Conflict("for the test", constraint=None)
+
+
+def of_all() -> Any:
+    return db._connections()._lanes  # type: ignore[attr-defined]
+
+
+def test_organizations_do_not_wait_for_each_other(inside: Flask, commits: list[object]) -> None:
+    acme, globex = Unit(inside, "Acme"), Unit(inside, "Globex", brief_for=GLOBEX)
+    acme.begun()
+    globex.begun()
+    assert globex.ended().error is None
+    assert names() == {"Globex"}
+    assert acme.ended().error is None
+    assert len(commits) == 2
+
+
+@pytest.mark.parametrize("then", [refused_at_the_end, fails_before_it_is_refused])
+@pytest.mark.parametrize("is_prepared", [True, False])
+@pytest.mark.parametrize("failing", [0, 1, 2])
+def test_what_is_refused_at_the_end_of_one_takes_nothing_of_the_others_away(
+    inside: Flask, commits: list[object], failing: int, is_prepared: bool, then: Callable[[Session], None]
+) -> None:
+    add("taken")
+    commits.clear()
+    thens = [then if number == failing else (lambda _: None) for number in range(3)]
+    units = [Unit(inside, str(number), then=each, is_prepared=is_prepared) for number, each in enumerate(thens)]
+    units[0].begun()
+    queued(*units[1:])
+    for unit in units:
+        unit.may_end.set()
+    assert [type(unit.ended().error) for unit in units] == [
+        Conflict if number == failing else type(None) for number in range(3)
+    ]
+    assert len(commits) == 1
+    assert names() == {"taken", *"012"} - {str(failing)}
+
+
+def test_who_follows_gives_way_to_somebody_who_waits_for_what_those_before_have_locked(
+    inside: Flask, somebody: Connection
+) -> None:
+    """Else neither could go on, until the server breaks one of them off a second later."""
+    add("first", "second")
+    with db.reading() as session:
+        patience = session.scalar(SHOWN)
+
+    def rename(id_: str) -> Any:
+        def run(session: Session) -> None:
+            RENAMED.run(session, {"of": id_, "name": f"renamed {id_}"})
+
+        return run
+
+    units = [Unit(inside, name, then=rename(name)) for name in ("first", "second")]
+    units[0].begun()
+    queued(units[1])
+    somebody.execute(LOCKED, {"id": "second"})
+    units[0].may_end.set()
+    assert units[1].has_begun.wait(WAIT)
+    waits = Thread(target=somebody.execute, args=(LOCKED, {"id": "first"}))
+    waits.start()
+    with db.engine.connect() as looking:
+        wait_until(lambda: looking.scalar(WAITS) == 1)
+    given_way = units[1].ended().error
+    waits.join(WAIT)
+    assert isinstance(given_way, OperationalError) and is_impatience(given_way)
+    assert units[0].ended().error is None
+    somebody.rollback()
+    assert names() == {"first", "renamed first", "second"}
+    with db.reading() as session:
+        assert session.scalar(SHOWN) == patience != "100ms", "which holds for that transaction only"
+
+
+def test_a_server_that_goes_away_is_told_to_all_of_a_transaction_and_it_leaves_nothing(inside: Flask) -> None:
+    def lose(session: Session) -> None:
+        own = session.scalar(text("SELECT pg_backend_pid()"))
+        with db.engine.connect() as other:
+            assert other.scalar(text("SELECT pg_terminate_backend(:pid, 30000)"), {"pid": own})
+
+    units = [Unit(inside, "first"), Unit(inside, "second", then=lose), Unit(inside, "third")]
+    units[0].begun()
+    queued(*units[1:])
+    for unit in units:
+        unit.may_end.set()
+    lost = [unit.ended().error for unit in units[:2]]
+    assert all(isinstance(error, OperationalError) and is_passing(error) for error in lost)
+    assert units[2].ended().error is None, "it had not begun"
+    assert names() == {"third"}
+
+
+def goes_on_after_a_refusal(session: Session) -> None:
+    with suppress(IntegrityError):
+        refused_at_the_end(session)
+        Runner.of(session).send_waiting()
+
+
+def refused_after_the_flush(session: Session) -> None:
+    session.add(Organization(id="org_own", name="own"))
+    event.listen(session, "after_flush", lambda session, _: refused_at_the_end(session), once=True)
+
+
+@pytest.mark.parametrize("then", [goes_on_after_a_refusal, refused_after_the_flush])
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_savepoint_that_sqlalchemy_could_not_end_hurts_nobody_after_it(
+    inside: Flask, then: Callable[[Session], None], place: int
+) -> None:
+    add("taken")
+    units = [Unit(inside, str(number), then=then if number == place else lambda _: None) for number in range(4)]
+    units[0].begun()
+    queued(*units[1:])
+    for unit in units:
+        unit.may_end.set()
+    assert [unit.ended().error is None for unit in units] == [number != place for number in range(4)]
+    assert Unit(inside, "later").begun().ended().error is None
+    assert names() == {"taken", "later", *"0123"} - {str(place)}
+
+
+def numbered(*more: Callable[[Session], None]) -> Callable[[Session], None]:
+    def run(session: Session) -> None:
+        record_event(session, "scimGroup.deleted", ACME, {})
+        for each in more:
+            each(session)
+
+    return run
+
+
+def test_the_numbers_of_their_events_have_no_gap_whoever_fails(inside: Flask) -> None:
+    """Those who follow know the number of those before them, and do not ask for it."""
+    add(ACME, "taken")
+    thens = [numbered(), numbered(), numbered(refused_at_the_end), numbered(), numbered(fail), numbered(), numbered()]
+    units = [Unit(inside, str(number), then=then) for number, then in enumerate(thens)]
+    units[0].begun()
+    queued(*units[1:])
+    for unit in units:
+        unit.may_end.set()
+    assert [unit.ended().error is None for unit in units] == [True, True, False, True, False, True, True]
+    with db.unit_of_work() as session:
+        numbers = session.scalars(select(Event.sequence).where(Event.stream == ACME).order_by(Event.sequence)).all()
+        assert numbers == [1, 2, 3, 4, 5]
+        assert next_in(session, ACME, 1) == 6
+
+
+@pytest.mark.parametrize("savepoint", [Savepoint, Session.begin_nested])
+def test_a_number_that_was_taken_back_is_given_again(
+    inside: Flask, savepoint: Callable[[Session], AbstractContextManager[Any]]
+) -> None:
+    with db.unit_of_work() as session:
+        assert next_in(session, ACME, 1) == 1
+        with suppress(ZeroDivisionError), savepoint(session):
+            assert next_in(session, ACME, 1) == 2
+            raise ZeroDivisionError
+        assert next_in(session, ACME, 1) == 2
+    with db.unit_of_work() as session:
+        assert next_in(session, ACME, 0) == 2
+
+
+def test_nobody_waits_long_for_one_that_is_slow(inside: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = Unit(inside, "slow").begun()
+    monkeypatch.setattr(lanes, "TURN_SECONDS", 0.01)
+    assert Unit(inside, "late").begun().ended().error is None
+    assert names() == {"late"}
+    assert slow.ended().error is None
+    assert names() == {"slow", "late"}
+
+
+def test_a_few_organizations_are_at_work_at_once_and_none_waits_long_for_those_that_are_slow(inside: Flask) -> None:
+    at_once = lanes.AT_ONCE
+    slow = [Unit(inside, str(number), brief_for=f"org_{number}").begun() for number in range(at_once)]
+    assert of_all()._places.qsize() == 0
+    assert Unit(inside, "late", brief_for="org_late").begun().ended().error is None
+    assert names() == {"late"}
+    for unit in slow:
+        assert unit.ended().error is None
+    assert of_all()._places.qsize() == at_once
+
+
+def test_nothing_is_kept_of_an_organization_whose_units_of_work_are_over(inside: Flask) -> None:
+    for brief_for in (ACME, GLOBEX):
+        for then in (lambda _: None, refused_at_the_end, refused_at_the_end):
+            Unit(inside, "taken", brief_for=brief_for, then=then).begun().ended().join(WAIT)
+    assert dict(of_all()._lanes) == {}
+    assert len(of_all()._idle) <= lanes.KEPT_CONNECTIONS
+    assert of_all()._places.qsize() == lanes.AT_ONCE

@@ -1,0 +1,98 @@
+"""Units of work that wait for each other, step by step."""
+
+from collections.abc import Callable
+from threading import Event as Signal
+from threading import Thread
+
+from flask import Flask
+from sqlalchemy import insert, select, text
+from sqlalchemy.orm import Session
+
+from database import db
+from ids import new_id
+from models import Organization
+from prepared import Prepared
+from tests.conftest import wait_until
+from transactions.turns import ThreadTurns, turns_of
+
+WAIT = 30
+# Whose units of work they are.
+ACME, GLOBEX = "org_acme", "org_globex"
+ADDED = text("INSERT INTO organizations (id, name, created_at, updated_at) VALUES (:id, :name, 0, 0)")
+PREPARED = Prepared(insert(Organization))
+
+
+def waiting() -> int:
+    """Return how many wait for their turn."""
+    if db.engine.dialect.name == "sqlite":
+        turns: ThreadTurns = turns_of(db.engine.url.database or "")
+    else:
+        turns = db._connections()._lanes._lanes[ACME].turns  # type: ignore[attr-defined]
+    return len(turns._waiting)
+
+
+class Unit(Thread):
+    """A thread with one unit of work, which goes on when it is told to, and says what became of it.
+
+    :param is_prepared: Whether it works with a statement of whose result nobody asks, and without the ORM.
+    """
+
+    def __init__(
+        self,
+        app: Flask,
+        name: str,
+        *,
+        brief_for: str | None = ACME,
+        then: Callable[[Session], object] = lambda _: None,
+        is_prepared: bool = False,
+    ) -> None:
+        super().__init__(daemon=True)
+        self.app, self.organization, self.brief_for, self.then = app, name, brief_for, then
+        self.is_prepared = is_prepared
+        self.has_begun, self.may_end, self.has_ended = Signal(), Signal(), Signal()
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            with self.app.app_context(), db.unit_of_work(brief_for=self.brief_for) as session:
+                if self.is_prepared:
+                    add_prepared(session, new_id("org"), self.organization)
+                else:
+                    session.execute(ADDED, {"id": new_id("org"), "name": self.organization})
+                self.has_begun.set()
+                assert self.may_end.wait(WAIT)
+                self.then(session)
+        except BaseException as error:
+            self.error = error
+        self.has_ended.set()
+
+    def begun(self) -> "Unit":
+        self.start()
+        assert self.has_begun.wait(WAIT)
+        return self
+
+    def ended(self) -> "Unit":
+        self.may_end.set()
+        assert self.has_ended.wait(WAIT)
+        return self
+
+
+def queued(*units: Thread) -> None:
+    """Start units of work one after the other, each of which has to wait for its turn."""
+    for unit in units:
+        before = waiting()
+        unit.start()
+        wait_until(lambda before=before: waiting() == before + 1)
+
+
+def names() -> set[str]:
+    with db.reading() as session:
+        return set(session.scalars(select(Organization.name)))
+
+
+def add_prepared(session: Session, id_: str, name: str) -> None:
+    PREPARED.run(session, {"id": id_, "name": name, "created_at": 0, "updated_at": 0})
+
+
+def fail(_: Session) -> None:
+    raise RuntimeError("a defect")
