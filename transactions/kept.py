@@ -55,6 +55,7 @@ class Kept:
     def forget_savepoints(self) -> None:
         """Forget those that SQLAlchemy could not end: it takes them for neither open nor over, and refuses all else."""
         while (savepoint := self.connection.get_nested_transaction()) is not None:
+            savepoint.is_active = False  # whatever is left of it ends with the unit of work: nothing is asked for that
             savepoint.close()
 
     def reading_session(self) -> Session:
