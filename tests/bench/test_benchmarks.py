@@ -36,9 +36,11 @@ def test_the_scim_benchmark_does_the_same_work_on_every_server() -> None:
 def test_the_benchmark_on_postgresql_does_without_a_peer_that_the_machine_cannot_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    asked = {work: scim.MAKERS[work] for work in ("read by id", "create")}
+    monkeypatch.setattr(scim, "MAKERS", asked)
     monkeypatch.setattr(scim.polis, "is_there", lambda: False)
     rows = scim.measure_on_postgresql(size=20, repeat=1, seconds=0.2)
-    assert [row.name for row in rows] == [f"{work}, {scim.OURS}" for work in scim.MAKERS]
+    assert [row.name for row in rows] == [f"{work}, {scim.OURS}" for work in asked]
     assert all(row.median > 0 and row.cpu[0] > 0 and not row.ratios for row in rows)
 
 
