@@ -18,6 +18,7 @@ from database import db
 from directory.activity import Call, Outcome, activity_entry, record_activity, record_entries
 from directory.directories import Directory
 from directory.kept_bodies import PARSED_BYTES, kept_query
+from errors import Conflict
 from ids import new_id
 from organizations.scim_tokens import TokenHolder
 from organizations.token_recognition import recognise_token
@@ -97,6 +98,8 @@ def note_answer(response: Response) -> Response:
             _note_test(arrival.scim_holder, response)
     except OperationalError as error:  # the answer itself is not to suffer
         log.warning("a request could not be written into the activity log (trace %s): %s", trace_id(), error.orig)
+    except Conflict:  # its entry is there: it was committed, and the answer of the database got lost
+        log.warning("a request was answered %d, and yet was done (trace %s)", response.status_code, trace_id())
     return response
 
 

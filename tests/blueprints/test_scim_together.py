@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from flask import Flask
 from sqlalchemy import select, text
@@ -21,6 +22,7 @@ from tests.conftest import Tenant, looking_on, wait_until
 from tests.events import events_of
 from tests.units_of_work import WAIT, Unit
 from transactions import lanes
+from transactions.server_cursor import ServerCursor
 from webhooks.events import record_event
 
 HELD = text("SELECT id FROM users WHERE id = :id FOR UPDATE")
@@ -187,6 +189,26 @@ def test_who_subscribes_while_a_write_waits_for_its_number_is_told_of_it(
         assert answer.result(WAIT)[0] == 200
         assert told(ours) == [events_of(app, acme.organization_id)[-1]["sequence"]]
         assert told(theirs) == []
+
+
+def test_a_commit_whose_answer_got_lost_is_answered_503_and_the_next_try_200(
+    app: Flask, acme: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada, commit, lost = create(acme, "ada.lovelace"), ServerCursor.commit, list[bool]()
+
+    def commit_and_be_cut_off(cursor: ServerCursor) -> None:
+        commit(cursor)
+        if not lost:
+            lost.append(True)
+            raise psycopg.OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr(ServerCursor, "commit", commit_and_be_cut_off)
+    assert set_active(acme, ada, active=False)[0] == 503
+    assert lost
+    assert acme.scim("GET", f"/Users/{ada}").json["active"] is False, "nobody could know"
+    status, body = set_active(acme, ada, active=False)
+    assert (status, body["active"]) == (200, False)
+    assert [event["type"] for event in events_of(app, acme.organization_id)].count("scimUser.deprovisioned") == 1
 
 
 JOIN = {"op": "Add", "path": "members", "value": [{"value": "user_1"}]}
