@@ -40,14 +40,6 @@ def inside(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         db.engine.dispose()
 
 
-@pytest.fixture
-def commits(inside: Flask) -> Iterator[list[object]]:
-    """Each commit, as it happens."""
-    seen: list[object] = []
-    with looking_on(db.engine, commit=seen.append):
-        yield seen
-
-
 @BOTH
 def test_those_who_wait_are_committed_with_the_first_and_nobody_is_answered_before(
     inside: Flask, commits: list[object]

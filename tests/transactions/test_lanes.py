@@ -19,7 +19,7 @@ from database import Savepoint, db
 from errors import Conflict
 from models import Event, Organization
 from prepared import Prepared, Runner
-from tests.conftest import looking_on, wait_until
+from tests.conftest import wait_until
 from tests.units_of_work import ACME, ADDED, GLOBEX, WAIT, Unit, add_prepared, fail, names, queued
 from transactions import lanes
 from webhooks.events import next_in, record_event
@@ -38,14 +38,6 @@ def inside(fresh_postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with app.app_context():
         yield app
         db.engine.dispose()
-
-
-@pytest.fixture
-def commits(inside: Flask) -> Iterator[list[object]]:
-    """Each commit, as it happens."""
-    seen: list[object] = []
-    with looking_on(db.engine, commit=seen.append):
-        yield seen
 
 
 @pytest.fixture
