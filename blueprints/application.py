@@ -40,6 +40,9 @@ class Application(Flask):
         self._hooks: dict[str | None, Hooks] = {}
         # Tells whether it found the view of a request by itself; for others all routes are tried.
         self.matched_at_once: Callable[[Arrival], bool] = lambda _: False
+        # Tells of what a GET asks for, a path and a query, whether it mostly takes a millisecond or two and waits for
+        # nothing, if that can be told: who serves may then answer one after another.
+        self.answers_at_once: Callable[[str], bool] | None = None
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """Return the function as it is."""

@@ -7,6 +7,7 @@ such a head, and a first line of which nothing is to be judged, only that line i
 """
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,18 +85,17 @@ class Arriving(Request):  # type: ignore[misc]
 
         If not, all of it is left to gunicorn.
         """
-        known: dict[tuple[Any, bytes], Head] = unreader.known_heads
-        if not known:
-            return False
-        data: bytes = unreader.read()
-        line, _, lines = data.partition(b"\r\n")
-        fields, end, rest = lines.partition(b"\r\n\r\n")
-        head = known.get(((1, 1), fields)) if end else None
-        plain = None if head is None or head.request is None else PLAIN_LINE.fullmatch(line.decode("latin-1"))
-        if head is None or head.request is None or plain is None or len(line) > SHORT_LINE:
-            unreader.unread(data)
-            return False
-        self.__dict__.update(head.request)
+        former, unreader.taken = unreader.taken, None
+        if former is None:
+            if not unreader.known_heads:
+                return False
+            data: bytes = unreader.read()
+            former = _former(unreader.known_heads, data)
+            if former is None:
+                unreader.unread(data)
+                return False
+        head, plain, rest = former
+        self.__dict__.update(head.request or {})
         self.head, self.unreader = head, unreader
         self.method, self.uri, self.path, query = plain.groups()
         self.query, self.fragment, self.req_number = query or "", "", req_number
@@ -178,6 +178,23 @@ class Requests(RequestParser):  # type: ignore[misc]
     def __init__(self, cfg: Config, source: Any, source_addr: Any) -> None:
         super().__init__(cfg, source, source_addr)
         self.unreader.known_heads = {}
+        # The next request, where it was taken already.
+        self.unreader.taken = None
+
+    def take_get(self, data: bytes, is_wanted: Callable[[str], bool]) -> bool:
+        """Take what arrived as the next request if it is one whole GET with a known head, of a target that is wanted.
+
+        If not, it is left to be read.
+        """
+        former = _former(self.unreader.known_heads, data)
+        if former is not None:
+            head, plain, rest = former
+            method, target = plain[1], plain[2]
+            if method == "GET" and not (head.length or rest) and is_wanted(target):
+                self.unreader.taken = former
+                return True
+        self.unreader.unread(data)
+        return False
 
     def finish_body(self, deadline: float | None = None, max_bytes: int | None = None) -> bool:
         """Tell whether nothing is left of the body of the last request, after reading what is."""
@@ -185,6 +202,17 @@ class Requests(RequestParser):  # type: ignore[misc]
             return True
         finished: bool = super().finish_body(deadline, max_bytes)
         return finished
+
+
+def _former(known: Mapping[tuple[Any, bytes], Head], data: bytes) -> tuple[Head, re.Match[str], bytes] | None:
+    """Return the known head of a request, its plain first line and what follows; None where it has no such two."""
+    line, _, lines = data.partition(b"\r\n")
+    fields, end, rest = lines.partition(b"\r\n\r\n")
+    head = known.get(((1, 1), fields)) if end and len(line) <= SHORT_LINE else None
+    if head is None or head.request is None:
+        return None
+    plain = PLAIN_LINE.fullmatch(line.decode("latin-1"))
+    return None if plain is None else (head, plain, rest)
 
 
 def is_whole(body: Any) -> bool:

@@ -288,3 +288,68 @@ def test_a_body_that_breaks_off_is_not_taken_for_whole() -> None:
     request = next(requests_of(Requests, b"POST /a HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc"))
     with pytest.raises(NoMoreData):
         request.body.read()
+
+
+def taking(data: bytes, *, after: bytes = PLAIN, is_wanted: bool = True) -> tuple[bool, RequestParser]:
+    """Return whether what arrived after another request was taken, and what reads on."""
+    requests = requests_of(Requests, after, b"", b"")
+    next(requests).body.read()
+    return requests.take_get(data, lambda _: is_wanted), requests
+
+
+def test_a_whole_get_that_is_like_a_former_one_is_taken_as_it_would_be_read() -> None:
+    line = b"GET /scim/v2/Users/user_1?a=b HTTP/1.1\r\n"
+    is_taken, requests = taking(line + HEAD + b"\r\n")
+    assert is_taken
+    taken, [_, read_one] = next(requests), read(Requests, PLAIN, line + HEAD + b"\r\n")
+    assert (taken.method, taken.uri, taken.path, taken.query) == read_one[:4]
+    assert (taken.headers, taken.req_number, taken.body.read()) == (read_one[6], read_one[10], b"")
+
+
+def test_what_is_wanted_is_asked_of_the_target() -> None:
+    asked: list[str] = []
+    requests = requests_of(Requests, PLAIN)
+    next(requests).body.read()
+    requests.take_get(b"GET /a?b=c HTTP/1.1\r\n" + HEAD + b"\r\n", lambda uri: bool(asked.append(uri)))
+    assert asked == ["/a?b=c"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        PLAIN[:-1],
+        PLAIN + b"G",
+        PLAIN + PLAIN,
+        PLAIN.replace(b"GET", b"HEAD"),
+        PLAIN.replace(b"GET", b"DELETE"),
+        PLAIN.replace(b"scim_a", b"scim_b"),
+        PLAIN.replace(b"HTTP/1.1", b"HTTP/1.0"),
+        PLAIN.replace(b"/scim", b"scim"),
+    ],
+)
+def test_all_else_is_left_to_be_read(data: bytes) -> None:
+    is_taken, requests = taking(data)
+    assert not is_taken
+    assert requests.unreader.take_buffered() == data
+
+
+def test_what_is_not_wanted_is_left_to_be_read() -> None:
+    is_taken, requests = taking(PLAIN, is_wanted=False)
+    assert not is_taken
+    assert next(requests).uri == "/scim/v2/Users"
+
+
+@pytest.mark.parametrize("arrived", [b"", b"a", b"ab"])
+def test_a_get_with_a_body_is_left_to_be_read(arrived: bytes) -> None:
+    head = PLAIN.replace(HEAD, HEAD + b"Content-Length: 2\r\n")
+    is_taken, requests = taking(head + arrived, after=head + b"ab")
+    assert not is_taken
+    assert requests.unreader.take_buffered() == head + arrived
+
+
+def test_what_was_taken_is_read_once() -> None:
+    _, requests = taking(PLAIN)
+    next(requests).body.read()
+    requests.unreader.unread(PLAIN.replace(b"Users", b"Groups"))
+    assert next(requests).uri == "/scim/v2/Groups"

@@ -29,6 +29,18 @@ import os
 import time
 from pathlib import Path
 
+at_once, most_at_once = 0, 0
+
+def meet(seconds):
+    # Counts those who are here at the same time, and leaves when four of them are.
+    global at_once, most_at_once
+    at_once += 1
+    most_at_once = max(most_at_once, at_once)
+    until = time.monotonic() + seconds
+    while most_at_once < 4 and time.monotonic() < until:
+        time.sleep(0.01)
+    at_once -= 1
+
 def answer(environ, start_response):
     path, body = environ["PATH_INFO"], environ["wsgi.input"].read()
     if path == "/exits":
@@ -38,10 +50,13 @@ def answer(environ, start_response):
         return failing()
     if path == "/process":
         path = f"/{os.getpid()}/{sorted(os.sched_getaffinity(0))}"
-    if path == "/sleeps":
+    if path in ("/meets", "/quick/meets", "/quick/meets-long"):
+        meet(0.1 if path == "/quick/meets" else 20)
+        path = f"/{most_at_once}"
+    if path in ("/sleeps", "/quick/sleeps"):
         Path("asleep").touch()
         time.sleep(2)
-    if path == "/large":
+    if path in ("/large", "/quick/large"):
         start_response("200 OK", [("Content-Length", str(1 << 25))])
         return [b"x" * (1 << 25)]
     if path == "/slowly":
@@ -53,6 +68,8 @@ def answer(environ, start_response):
     text = f"{environ['REQUEST_METHOD']} {path} {len(body)}".encode()
     start_response("200 OK", [("Content-Length", str(len(text)))])
     return [text]
+
+answer.answers_at_once = lambda uri: uri.startswith("/quick")
 
 def slowly():
     yield b"half"
