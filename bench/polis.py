@@ -1,7 +1,8 @@
 """Ory Polis beside the product: the engine that it syncs directories with, in a Node process of its own on PostgreSQL.
 
 It takes part where Node is installed (20 or later); npm fetches it the first time. It keeps people and answers SCIM,
-and nothing else here: no limit, no log, no events. There is no Bulk, and for a page it reads everybody.
+and counts no limit and writes no log here. There is no Bulk, and for a page it reads everybody. What happened it gives
+to a function, which keeps nothing here; or puts it into a queue of its own in the database, as the product does.
 """
 
 import json
@@ -25,6 +26,8 @@ from bench.web import Server
 
 HERE = Path(__file__).resolve().parent / "polis"
 TAKES_PART = ("look-up by userName", "read by id", "page of 100", "PATCH active", "create")
+# What it also has events of.
+WRITES = ("PATCH active", "create")
 # Node compiles what it does often: it is at its full speed only then.
 WARM_SECONDS = 8.0
 
@@ -35,8 +38,11 @@ def is_there() -> bool:
 
 
 @contextmanager
-def polis(size: int) -> Iterator[tuple[Server, dict[str, Work]]]:
-    """Run it with so many people on a fresh PostgreSQL, all on one processor, and yield what is asked of it."""
+def polis(size: int, *, keeps_events: bool) -> Iterator[tuple[Server, dict[str, Work]]]:
+    """Run it with so many people on a fresh PostgreSQL, all on one processor, and yield what is asked of it.
+
+    :param keeps_events: Whether it has its events in its queue; then only writes are asked of it.
+    """
     if not (HERE / "node_modules").is_dir():
         subprocess.run(
             ["npm", "install", "--ignore-scripts", "--no-package-lock", "--no-audit", "--no-fund"], cwd=HERE, check=True
@@ -45,6 +51,7 @@ def polis(size: int) -> Iterator[tuple[Server, dict[str, Work]]]:
         directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-"))
         url, database = stack.enter_context(run_postgresql(Path(directory) / "pg", 0))
         environ = {**os.environ, "DATABASE_URL": _as_node_has_it(url), "NODE_ENV": "production"}
+        environ["KEEPS_EVENTS"] = str(int(keeps_events))
         with on_processor(0):
             process = subprocess.Popen(["node", "server.js"], cwd=HERE, env=environ, stdout=subprocess.PIPE, text=True)
         stack.callback(process.wait)
@@ -60,7 +67,10 @@ def polis(size: int) -> Iterator[tuple[Server, dict[str, Work]]]:
         judged = {"read by id": is_as_sent, "PATCH active": is_as_sent, "create": is_as_sent}
         yield (
             Server(told["port"], process, (database,)),
-            {name: replace(asked[name], judge=judged.get(name, asked[name].judge)) for name in TAKES_PART},
+            {
+                name: replace(asked[name], judge=judged.get(name, asked[name].judge))
+                for name in (WRITES if keeps_events else TAKES_PART)
+            },
         )
 
 

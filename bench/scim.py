@@ -36,7 +36,7 @@ BARE, BARE_THREADS = "bare Flask route", "bare Flask route under gunicorn's own 
 # A linear search over so many people takes the other server seconds.
 LARGEST_FOR_PEER = 10_000
 # So many people are added over HTTP, a few hundred a second; and of each page this one reads everybody.
-POLIS, LARGEST_FOR_POLIS = "Ory Polis", 1000
+POLIS, POLIS_WITH_EVENTS, LARGEST_FOR_POLIS = "Ory Polis", "Ory Polis with events in its queue", 1000
 
 
 @dataclass
@@ -69,13 +69,15 @@ def measure(*, size: int, repeat: int, seconds: float = SECONDS) -> list[Measure
 def measure_on_postgresql(*, size: int, repeat: int, seconds: float = SECONDS) -> list[Measurement]:
     """Return requests per second of each work on PostgreSQL, which runs on the same processor.
 
-    Beside it Ory Polis does on a PostgreSQL of its own what it can of that, where Node is installed.
+    Beside it Ory Polis does on a PostgreSQL of its own what it can of that, where Node is installed; and another one
+    that keeps its events.
     """
     rows: list[Measurement] = []
     with ExitStack() as stack:
         steps = {OURS: stack.enter_context(_product(size, postgresql=True))}
         if polis.is_there() and size <= LARGEST_FOR_POLIS:
-            steps[POLIS] = stack.enter_context(_polis(size))
+            steps[POLIS] = stack.enter_context(_polis(size, keeps_events=False))
+            steps[POLIS_WITH_EVENTS] = stack.enter_context(_polis(size, keeps_events=True))
         for work in MAKERS:
             taking_part = {name: of_server[work] for name, of_server in steps.items() if work in of_server}
             rows += _rows(work, _rounds(taking_part, repeat, seconds))
@@ -85,7 +87,7 @@ def measure_on_postgresql(*, size: int, repeat: int, seconds: float = SECONDS) -
 def _rounds(steps: dict[str, Step], repeat: int, seconds: float) -> dict[str, Runs]:
     """Let all take turns, after a short round that does not count."""
     for name, step in steps.items():
-        step(min(seconds, WARM_SECONDS) if name != POLIS else polis.WARM_SECONDS)
+        step(polis.WARM_SECONDS if name in (POLIS, POLIS_WITH_EVENTS) else min(seconds, WARM_SECONDS))
     runs = {name: Runs() for name in steps}
     for _ in range(repeat):
         for name, step in steps.items():
@@ -165,9 +167,9 @@ def _peer(size: int) -> Iterator[dict[str, Step]]:
 
 
 @contextmanager
-def _polis(size: int) -> Iterator[dict[str, Step]]:
+def _polis(size: int, *, keeps_events: bool) -> Iterator[dict[str, Step]]:
     with ExitStack() as stack:
-        server, asked = stack.enter_context(polis.polis(size))
+        server, asked = stack.enter_context(polis.polis(size, keeps_events=keeps_events))
         yield _steps(stack, server, asked)
 
 

@@ -4,6 +4,8 @@
 const http = require('node:http');
 const jackson = require('@boxyhq/saml-jackson').default;
 
+const keepsEvents = process.env.KEEPS_EVENTS === '1';
+
 async function serve() {
   const engine = await jackson({
     externalUrl: 'http://127.0.0.1',
@@ -11,12 +13,18 @@ async function serve() {
     scimPath: '/scim/v2',
     noAnalytics: true,
     db: { engine: 'sql', type: 'postgres', url: process.env.DATABASE_URL, pageLimit: 1000000, ttl: 300, cleanupLimit: 1000 },
-    // What happened is told to nobody and not kept, which the product beside it does.
-    dsync: { callback: async () => {} },
+    // What happened is kept in its own queue, from which nobody sends it; or it is told to nobody and not kept.
+    dsync: keepsEvents ? { webhookBatchSize: 50 } : { callback: async () => {} },
     logger: { info() {}, warn() {}, error: console.error },
   });
   const sync = engine.directorySyncController;
-  const { data: directory } = await sync.directories.create({ tenant: 'acme', product: 'bench', name: 'Acme', type: 'okta-scim-v2' });
+  const { data: directory } = await sync.directories.create({
+    tenant: 'acme',
+    product: 'bench',
+    name: 'Acme',
+    type: 'okta-scim-v2',
+    ...(keepsEvents && { webhook_url: 'http://127.0.0.1/', webhook_secret: 'secret' }),
+  });
 
   async function answer(request, text) {
     const { pathname, searchParams } = new URL(request.url, 'http://127.0.0.1');
