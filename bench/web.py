@@ -5,7 +5,7 @@ import socket
 import subprocess
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from urllib.error import HTTPError, URLError
 
@@ -34,9 +34,12 @@ class Server:
         return [own, *own.children(recursive=True), *asked, *children]
 
     def cpu_seconds(self) -> float:
-        """Return the processor seconds used so far by all who have a part in an answer."""
-        times = [process.cpu_times() for process in self.processes()]
-        return sum(time.user + time.system for time in times)
+        """Return the processor seconds used so far by all who have a part in an answer, those who ended as well."""
+        seconds = 0.0
+        for process in reversed(self.processes()):  # children first: who ends meanwhile is counted with its parent
+            with suppress(psutil.NoSuchProcess):
+                seconds += sum(process.cpu_times()[:4])  # its own, and of its children that ended
+        return seconds
 
     def memory(self) -> float:
         """Return the MiB of the largest web process that are its own or shared in part (resident set size)."""

@@ -1,6 +1,8 @@
 """The benchmarks run, and notice when what they measured is wrong. Nothing is said here about how fast anything is."""
 
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from bench import __main__ as bench
 from bench import scim
 from bench.load import Connection, Request
 from bench.measuring import Measurement, VoidRun, table
+from bench.web import Server
 from bench.webhooks import check_arrivals, measure
 
 
@@ -48,6 +51,17 @@ def test_a_person_of_the_peer_is_one_as_it_was_sent() -> None:
     sent = {"id": "1", "userName": "a@acme.example", "emails": [{"value": "a@acme.example"}]}
     assert scim.polis.is_as_sent(sent) is None
     assert scim.polis.is_as_sent({**sent, "userName": "b@acme.example"})
+
+
+def test_the_processor_time_of_those_who_ended_is_counted() -> None:
+    burn = "import time; [None for _ in iter(lambda: time.process_time() < 0.5, False)]"
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {burn!r}]); print(flush=True); input()"
+    process = subprocess.Popen([sys.executable, "-c", parent], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    with process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert Server(0, process).cpu_seconds() > 0.3
+        process.kill()
 
 
 def answered(answer: bytes) -> bytes | None:
