@@ -24,9 +24,9 @@ def compact(value: Any) -> str:
         return _write(value)
 
 
-def read_compact(text: str) -> Any:
-    """Return the value of a text that ``compact`` wrote."""
+def read_compact(text: str | bytes) -> Any:
+    """Return the value of a text that ``compact`` wrote, or a database that had it from us."""
     try:
         return from_json(text)
     except ValueError:
-        return _read(text)[0]
+        return _read(text if isinstance(text, str) else text.decode())[0]

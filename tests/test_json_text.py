@@ -27,7 +27,7 @@ def nested(depth: int) -> Any:
 @given(VALUES)
 def test_a_value_is_read_as_it_was_written(value: Any) -> None:
     text = compact(value)
-    for read in (read_compact(text), json.loads(text)):
+    for read in (read_compact(text), read_compact(text.encode()), json.loads(text)):
         assert (read, json.dumps(read)) == (value, json.dumps(value))
 
 
@@ -45,7 +45,7 @@ def test_a_value_may_be_deep(depth: int) -> None:
     value = nested(depth)
     text = compact(value)
     assert text == json.dumps(value, separators=(",", ":"))
-    assert read_compact(text) == value
+    assert read_compact(text) == read_compact(text.encode()) == value
 
 
 @pytest.mark.parametrize("number", [2**63, -(2**64), 10**400, 1e16, 1e-7, 5e-324, -0.0])
@@ -54,7 +54,7 @@ def test_no_number_loses_a_digit(number: float) -> None:
 
 
 def test_what_is_half_of_a_character_is_read_as_it_was_stored() -> None:
-    assert read_compact('"\\ud800"') == "\ud800"
+    assert read_compact('"\\ud800"') == read_compact(b'"\\ud800"') == "\ud800"
 
 
 @pytest.mark.parametrize("value", [object(), {"a": [object()]}])

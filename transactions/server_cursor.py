@@ -13,6 +13,9 @@ import psycopg
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.errors import error_from_result
 from psycopg.pq import ConnStatus, ExecStatus
+from psycopg.types.json import set_json_loads
+
+from json_text import read_compact
 
 GOOD = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK)
 BEGIN, COMMIT, SAVEPOINT = "BEGIN", "COMMIT", "SAVEPOINT"
@@ -31,6 +34,7 @@ class ServerCursor:
         self.connection = connection
         # It would tell the server to forget all prepared statements, these as well, whenever something is rolled back.
         connection.prepare_threshold = None
+        set_json_loads(read_compact, connection)
         self._libpq = connection.pgconn
         self._transformer = Transformer(connection)
         self._names: dict[str, bytes] = {}
