@@ -45,7 +45,19 @@ FORGOTTEN_EMAILS = Prepared(
         DirectoryUserEmail.organization_id == bindparam("organization"), DirectoryUserEmail.user_id == bindparam("user")
     )
 )
-# Whether there may be a tombstone that a creation brings back, and who has the address already.
+# What the constraints of the table refuse at the latest. To be told so by them costs those who share the transaction
+# all that they did, see ``transactions/lanes.py``.
+OTHERS = (
+    DirectoryUser.organization_id == bindparam("organization"),
+    DirectoryUser.deleted_at.is_(None),
+    DirectoryUser.user_id != bindparam("user"),
+)
+IS_TAKEN = (
+    exists().where(*OTHERS, DirectoryUser.user_name_key == bindparam("user_name")),
+    exists().where(*OTHERS, DirectoryUser.external_id == bindparam("external_id")),
+)
+TAKEN = Prepared(select(*IS_TAKEN))
+# Whether there may be a tombstone that a creation brings back, who has the address already, and what is taken.
 MET_BEFORE = Prepared(
     select(
         or_(
@@ -53,6 +65,7 @@ MET_BEFORE = Prepared(
             exists().where(*TOMBSTONES, DirectoryUser.external_id == bindparam("external_id")),
         ),
         select(User.id).where(User.email_key == bindparam("email")).scalar_subquery(),
+        *IS_TAKEN,
     )
 )
 
@@ -92,15 +105,42 @@ def _find_stored(
 ) -> tuple[DirectoryUser | None, User | None]:
     """Return the tombstone that a creation brings back, and the person whom it is about, both held; None for none.
 
-    :raises Conflict: When the person is in the directory already.
+    :raises Conflict: When the person is in the directory already, or somebody else has a name of theirs.
     """
-    known = {
+    known = {**_names(directory, resource), "email": email_key, "user": ""}
+    [(left_before, user_id, *taken)] = MET_BEFORE.rows(session, known)
+    found = _find_known(session, directory, resource, email_key, left_before=left_before, user_id=user_id)
+    _refuse_taken(*taken)
+    return found
+
+
+def _names(directory: Directory, resource: UserResource) -> dict[str, str | None]:
+    return {
         "organization": directory.organization_id,
         "user_name": resource.user_name_key,
         "external_id": resource.external_id,
-        "email": email_key,
     }
-    [(left_before, user_id)] = MET_BEFORE.rows(session, known)
+
+
+def _refuse_taken(user_name: object, external_id: object) -> None:
+    for is_taken, name in ((user_name, "user_name"), (external_id, "external_id")):
+        if is_taken:
+            raise Conflict("Somebody else has this name.", constraint=f"uq_directory_users_{name}")
+
+
+def _find_known(
+    session: Session,
+    directory: Directory,
+    resource: UserResource,
+    email_key: str | None,
+    *,
+    left_before: bool,
+    user_id: str | None,
+) -> tuple[DirectoryUser | None, User | None]:
+    """Return the same of what ``MET_BEFORE`` found.
+
+    :raises Conflict: When the person is in the directory already.
+    """
     row = _find_tombstone(session, directory, resource) if left_before else None
     if row is not None:
         user = lock_user(session, row.user_id)
@@ -200,6 +240,9 @@ def change_directory_user(
     columns = _columns(resource, mapped)
     if not is_same:
         columns |= stored_columns(resource.document, text) | {"version": row.version + 1, "last_modified_at": now_ms()}
+    if (row.user_name_key, row.external_id) != (resource.user_name_key, resource.external_id):
+        [taken] = TAKEN.rows(session, {**_names(directory, resource), "user": row.user_id})
+        _refuse_taken(*taken)
     _write_state(session, row, held.document, resource.document, **columns)
     if was_active and not row.active:
         directory.note("deactivated", "User", user.id, row.user_name)

@@ -11,7 +11,7 @@ from sqlalchemy import insert, select, text
 from database import db
 from models import DirectoryGroupMember, DirectoryUser
 from tests import okta
-from tests.conftest import Tenant, wait_until
+from tests.conftest import Tenant, looking_on, wait_until
 from transactions.server_cursor import ServerCursor
 
 
@@ -72,6 +72,31 @@ def test_a_change_takes_four_with_the_one_for_the_token_a_creation_five_and_a_re
         trips.clear()
         assert acme.scim("GET", path).status_code == 200
         assert trips == ["SELECT", "SELECT"]
+
+
+@pytest.mark.parametrize("name", ["userName", "externalId"])
+def test_what_is_taken_is_found_out_before_anything_is_written(
+    app: Flask, acme: Tenant, globex: Tenant, name: str
+) -> None:
+    """Else all whose writes are committed together would have to write again, one by one."""
+    ada, other = okta.user("ada.lovelace"), add(acme, "grace.hopper")
+    assert acme.scim("POST", "/Users", ada).status_code == 201
+    same = {**okta.user("ada.byron"), name: ada[name]}
+    run: list[str] = []
+    with app.app_context(), looking_on(db.engine, before_cursor_execute=lambda _one, _two, sql, *_: run.append(sql)):
+        for method, path, body in (
+            ("POST", "/Users", same),
+            ("PUT", f"/Users/{other}", same),
+            ("PATCH", f"/Users/{other}", okta.patch({"op": "replace", "value": {name: ada[name]}})),
+        ):
+            refused = acme.scim(method, path, body)
+            assert (refused.status_code, refused.json["scimType"]) == (409, "uniqueness")
+            assert name in refused.json["detail"]
+    written = {sql.split()[2] for sql in run if sql.startswith("INSERT")} | {
+        sql.split()[1] for sql in run if sql.startswith("UPDATE")
+    }
+    assert written == {"directory_activities"}
+    assert globex.scim("POST", "/Users", same).status_code == 201
 
 
 def test_the_groups_in_an_answer_are_those_of_after_the_person_was_held(
