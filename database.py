@@ -28,7 +28,8 @@ AfterCommit = Callable[[Session], None]
 CONNECTIONS = "database_connections"
 # Where a connection of the pool keeps its turn to write.
 TURN = "authn_scim_turn"
-RELEASE = "RELEASE SAVEPOINT of_block"
+BLOCK = "of_block"
+RELEASE = f"RELEASE SAVEPOINT {BLOCK}"
 
 
 class Database(SQLAlchemy):
@@ -96,14 +97,9 @@ class UnitOfWork:
             session = self._connections.spare_sessions[is_brief].pop()
         except IndexError:
             session = WritingSession(self._connections, is_brief=is_brief)
-        session.brief_for, session.has_followed = self._brief_for, False
+        session.brief_for = self._brief_for
         self._session = session
         return session
-
-    @property
-    def has_followed(self) -> bool:
-        """Tell whether it goes on with a transaction of others, on PostgreSQL, so that it waits little for a lock."""
-        return self._session.has_followed
 
     def __exit__(self, kind: object, error: BaseException | None, _trace: object) -> None:
         session = self._session
@@ -143,7 +139,9 @@ class Savepoint:
         self._session = session
 
     def __enter__(self) -> None:
-        Runner.of(self._session).run_text_later("SAVEPOINT of_block")
+        runner = Runner.of(self._session)
+        runner.run_text_later(f"SAVEPOINT {BLOCK}")
+        runner.mark(BLOCK)
 
     def __exit__(self, kind: object, _error: object, _trace: object) -> None:
         runner = Runner.of(self._session)
@@ -157,8 +155,8 @@ class Savepoint:
             raise
 
     def _undo(self, runner: Runner) -> None:
-        runner.forget()
-        runner.run_text_later("ROLLBACK TO SAVEPOINT of_block")
+        runner.forget(BLOCK)
+        runner.run_text_later(f"ROLLBACK TO SAVEPOINT {BLOCK}")
         runner.run_text_later(RELEASE)
 
 

@@ -9,7 +9,7 @@ It belongs to the session's transaction like any other statement, is seen by lis
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -57,8 +57,6 @@ class Runner:
     executemany_later: Run
     # Lets one wait whose rows are wanted later, and returns where they will be; None where none waits.
     ask: Run | None
-    # What the transaction knows of rows that it holds, see ``ServerCursor``; None where it may as well ask.
-    known: dict[Any, Any] | None
     # What ends a transaction: the driver, or a cursor some of whose statements were not sent so far.
     ending: Any
 
@@ -101,9 +99,13 @@ class Runner:
             execute_later=seen(cursor.execute_later if is_waiting else cursor.execute),
             executemany_later=seen(cursor.executemany_later if is_waiting else cursor.executemany, many=True),
             ask=seen(cursor.ask) if is_waiting else None,
-            known=cursor.known if is_waiting else None,
             ending=cursor if is_waiting else driver,
         )
+
+    @property
+    def known(self) -> dict[Any, Any] | None:
+        """What the transaction knows of rows that it holds, see ``ServerCursor``; None where it may as well ask."""
+        return self.cursor.known if self.ending is self.cursor else None
 
     def run_text(self, sql: str) -> None:
         """Run a statement without values, as it stands."""
@@ -135,10 +137,15 @@ class Runner:
         except self.error as error:
             raise _failure(self, "", error) from error
 
-    def forget(self) -> None:
-        """Leave what waits since the last savepoint, to which the transaction is rolled back."""
+    def mark(self, name: str) -> None:
+        """Note how things stand, where statements wait; see ``ServerCursor.mark``."""
         if self.ending is self.cursor:
-            self.cursor.forget()
+            self.cursor.mark(name)
+
+    def forget(self, name: str) -> None:
+        """Leave what waits since a mark, to which the transaction is rolled back."""
+        if self.ending is self.cursor:
+            self.cursor.forget(name)
 
     def commit(self) -> None:
         """Commit the driver's transaction, seen by listeners for ``commit``.
@@ -148,6 +155,9 @@ class Runner:
         for listener in self.committing:
             listener(self.connection)
         try:
+            if self.known is not None:
+                for sql, values in self.cursor.at_end.values():
+                    self.execute_later(sql, values)
             self.ending.commit()
         except self.error as error:
             raise _failure(self, "COMMIT", error) from error
@@ -225,6 +235,14 @@ class Prepared:
             runner.execute_later(sql, bound(values))
         except runner.error as error:
             raise _failure(runner, sql, error) from error
+
+    def run_at_end(self, session: Session, key: Hashable, values: Mapping[str, Any]) -> None:
+        """Run it at the end of the transaction, with the values that were said last under this key.
+
+        Only in a transaction that knows things (``Runner.known``): nobody has to read then what is put off.
+        """
+        runner, (sql, bound, _) = self.begin(session, values)
+        runner.cursor.at_end[key] = sql, bound(values)
 
     def run_all(self, session: Session, values: Sequence[Mapping[str, Any]]) -> None:
         """Run it once for each of these values, which all have the same names, as ``run`` does."""

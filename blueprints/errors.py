@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # PostgreSQL's codes. Its driver, which knows them by name, is not loaded where SQLite is used.
-SERIALIZATION_FAILURE, DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE = "40001", "40P01", "55P03"
+SERIALIZATION_FAILURE, DEADLOCK_DETECTED = "40001", "40P01"
 PROGRAM_LIMIT_EXCEEDED = "54000"
 SCIM_ERROR = "urn:ietf:params:scim:api:messages:2.0:Error"
 STATUS: dict[type[DomainError], int] = {
@@ -142,11 +142,6 @@ def _database_unavailable(error: OperationalError) -> BaseResponse:
 def is_deadlock(error: OperationalError) -> bool:
     """Tell whether PostgreSQL broke a transaction off for another one, so that it may be tried again at once."""
     return sqlstate(error) in (DEADLOCK_DETECTED, SERIALIZATION_FAILURE)
-
-
-def is_impatience(error: OperationalError) -> bool:
-    """Tell whether a lock did not come in time. Who waits little (``transactions/lanes.py``) may wait for it anew."""
-    return sqlstate(error) == LOCK_NOT_AVAILABLE
 
 
 def sqlstate(error: OperationalError) -> str | None:

@@ -25,7 +25,7 @@ from blueprints.application import Application
 from blueprints.arrivals import Arrival, this_application, this_request
 from blueprints.auth import note_token_use, require_directory_on, require_token_holder, usable_token_holder
 from blueprints.bodies import has_no_body, request_body
-from blueprints.errors import is_deadlock, is_impatience, scim_answer
+from blueprints.errors import is_deadlock, scim_answer
 from blueprints.limits import Places, limiter, places_of
 from blueprints.scim_activity import DISCOVERY, log_operations, log_write, note_answer
 from blueprints.windows import PlacesHere
@@ -41,6 +41,7 @@ from scim.messages import TextResponse
 from scim.provider import bulk_capability, make_provider
 from scim.service import DirectoryService
 from scim.storage import DirectoryStorage, refuse_what_is_taken
+from transactions.together import Undone
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -308,8 +309,7 @@ def write(spoken: ServiceProvider, scim_request: ScimRequest, holder: TokenHolde
             if attempt == ATTEMPTS:
                 raise
         except OperationalError as failure:
-            has_given_way = is_deadlock(failure) or (unit.has_followed and is_impatience(failure))
-            if attempt == ATTEMPTS or not has_given_way:
+            if attempt == ATTEMPTS or not (is_deadlock(failure) or isinstance(failure, Undone)):
                 raise
     raise AssertionError("unreachable")
 

@@ -15,7 +15,8 @@ from directory.roles import AskedRoles, Roles
 from directory.rows import LOADED, loaded_row
 from errors import NotAllowed, VersionMismatch
 from models import AttributeMapping, DirectorySwitch, Organization, Role
-from prepared import Asked, Prepared
+from prepared import Asked, Prepared, Runner
+from written import Row
 
 # What may become of the people of a directory that is switched off.
 KEEP, SUSPEND = "keep", "suspend"
@@ -78,8 +79,7 @@ def load_rules(session: Session, directory: Directory, *, while_off: bool = Fals
     by = directory.organization_id, directory.enterprise_connection_id
     rules = known.get(by)
     if rules is None:
-        asked = session.info.pop((RULES, directory.organization_id), None) or _ask(session, directory)
-        [(override, connection_id, disabled_at, deleted_at, *role)] = asked.rows()
+        override, connection_id, disabled_at, deleted_at, *role = _read_rules(session, directory)
         rules = known[by] = Rules(
             mapping=compile_stored_mapping(override or {}),
             connection_id=directory.enterprise_connection_id or connection_id,
@@ -93,8 +93,20 @@ def load_rules(session: Session, directory: Directory, *, while_off: bool = Fals
 
 def ask_rules(session: Session, directory: Directory) -> None:
     """Ask for the rules of a directory, if they are not known, ahead of ``load_rules``; see ``Asked``."""
-    if not session.info.get(RULES):
+    if not (session.info.get(RULES) or (RULES, directory.organization_id) in (Runner.of(session).known or ())):
         session.info[RULES, directory.organization_id] = _ask(session, directory)
+
+
+def _read_rules(session: Session, directory: Directory) -> Row:
+    """Return the row of the rules, as whoever went before in the same transaction has read it, if anybody did."""
+    known, key = Runner.of(session).known, (RULES, directory.organization_id)
+    if known is not None and key in known:
+        read: Row = known[key]
+        return read
+    [row] = (session.info.pop(key, None) or _ask(session, directory)).rows()
+    if known is not None:
+        known[key] = row
+    return row
 
 
 def _ask(session: Session, directory: Directory) -> Asked:

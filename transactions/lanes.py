@@ -3,13 +3,14 @@
 import queue
 import threading
 from collections import deque
+from typing import Any
 from weakref import WeakValueDictionary
 
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
 from transactions.kept import Kept
 from transactions.stack import Stack
-from transactions.together import RELEASE, ROLLBACK, SAVEPOINT, Group
+from transactions.together import Group, Undone
 from transactions.turns import ThreadTurns
 
 # A session of the server that does the same again has at hand what it needs.
@@ -23,6 +24,8 @@ PLACE_SECONDS = 0.02
 # How long one that follows others in their transaction waits for a lock. Those before it hold theirs until the end, the
 # row that counts the events of their organization among them, so somebody who has that lock may wait for them.
 SET_PATIENCE = "SET LOCAL lock_timeout = 100"
+# What one does who follows others begins with this mark.
+UNIT = "unit"
 
 
 class Lane:
@@ -45,8 +48,11 @@ class Lanes:
 
     Units of work of one organization would wait for each other at the server in any case, for the row that counts its
     events. So they follow each other here, and, as on SQLite, one that is done while the next one waits leaves the
-    transaction open to that, which does its own work in a savepoint. The last of them commits, and nobody is answered
-    before.
+    transaction open to that. The last of them commits, and nobody is answered before.
+
+    What one of them has written is sent with what the next one asks. So whoever is refused something need not be who
+    caused it: then nothing is left of any of them, and each is told to do its work again, alone (``Undone``). They need
+    no savepoints then: of one that fails by itself what waits is left out, and where more was done, all is undone, too.
     """
 
     def __init__(self, stack: Stack) -> None:
@@ -68,12 +74,12 @@ class Lanes:
             return None
         try:
             if lane.kept is not None:
-                lane.kept.runner.run_text_later(SAVEPOINT)
+                lane.kept.runner.mark(UNIT)
                 return lane.kept
             lane.has_place = self._take_place()
             lane.kept = kept = self._stack.begin(self._idle)
         except BaseException as failure:
-            self._end(lane, failure)
+            self._end(lane, failure, is_broken=True)
             raise
         kept.lane = lane
         return kept
@@ -87,19 +93,21 @@ class Lanes:
 
     def commit(self, kept: Kept, lane: Lane) -> None:
         """End a unit of work, and return when all of it is on disk."""
-        is_shared = lane.group is not None or lane.turns.is_brief_next()
+        if lane.group is not None:
+            self._go_on(kept, lane, lane.group)
+            return
+        is_shared = lane.turns.is_brief_next()
         try:
-            if not is_shared:
-                kept.runner.commit()
-            elif lane.group is not None:
-                kept.runner.run_text(RELEASE)  # and with it all that waited: what is refused of that, is refused here
+            if is_shared:
+                kept.runner.run_text_later(SET_PATIENCE)
             else:
-                kept.runner.run_text(SET_PATIENCE)
+                kept.runner.commit()
         except BaseException as failure:
             self.roll_back(kept, lane, is_broken=isinstance(failure, OperationalError))
             raise
         if is_shared:
-            self._go_on(kept, lane)
+            lane.group = Group()
+            self._go_on(kept, lane, lane.group)
         else:
             self._end(lane)
 
@@ -108,34 +116,47 @@ class Lanes:
 
         What it ends with may come of what others did. So it waits for that to be on disk, too.
 
+        :raises Undone: When nothing of all that is left, since this cannot be taken back by itself.
         :raises OperationalError: When it did not come on disk.
         """
+        if lane.group is not None and not is_broken and kept.runner.cursor.can_forget(UNIT):
+            kept.runner.forget(UNIT)
+            self._go_on(kept, lane, lane.group)
+        else:
+            self._undo(kept, lane, is_broken=is_broken)
+
+    def _undo(self, kept: Kept, lane: Lane, failure: DBAPIError | None = None, *, is_broken: bool = False) -> None:
+        """Leave nothing of the transaction.
+
+        :raises Undone: When it is of several.
+        """
+        try:
+            kept.runner.rollback()
+        except SQLAlchemyError:
+            is_broken = True  # it is closed, and with it ends the transaction
         if lane.group is None:
-            try:
-                kept.runner.rollback()
-            except SQLAlchemyError:
-                is_broken = True  # it is closed, and with it ends the transaction
             self._end(lane, is_broken=is_broken)
             return
-        try:
-            kept.runner.forget()
-            kept.runner.run_text(ROLLBACK)
-        except BaseException as failure:
-            self._end(lane, failure)
-            raise
-        self._go_on(kept, lane)
+        cause: Any = failure.orig if failure else RuntimeError("another unit of work in the same transaction failed")
+        undone = Undone("ROLLBACK", None, cause)
+        self._end(lane, undone, is_broken=is_broken)
+        raise undone from failure
 
-    def _go_on(self, kept: Kept, lane: Lane) -> None:
+    def _go_on(self, kept: Kept, lane: Lane, group: Group) -> None:
         """Leave the transaction to the next in turn, or commit it if nobody is next, and return when all is on disk."""
-        group = lane.group = lane.group or Group()
         lock = group.pass_on(lane.turns)
         if lock is not None:
             group.wait(lock)
             return
         try:
             kept.runner.commit()
+        except DBAPIError as failure:
+            if not failure.connection_invalidated:
+                self._undo(kept, lane, failure)
+            self._end(lane, failure, is_broken=True)  # whether it came on disk nobody knows
+            raise
         except BaseException as failure:
-            self._end(lane, failure)
+            self._end(lane, failure, is_broken=True)
             raise
         self._end(lane)
 
@@ -146,7 +167,7 @@ class Lanes:
         if kept is not None:
             kept.lane = None
             keeps = self._idle if len(self._idle) < KEPT_CONNECTIONS else None
-            self._stack.give_back(kept, is_broken=is_broken or failure is not None, to=keeps)
+            self._stack.give_back(kept, is_broken=is_broken, to=keeps)
         if lane.has_place:
             lane.has_place = False
             self._places.put(None)

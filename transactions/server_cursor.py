@@ -3,24 +3,40 @@
 A statement of whose result nobody asks waits for the next one of which somebody does, and is sent with it, all in one
 round trip (libpq's pipeline mode). What the server does with them, and in which order, is the same. It refuses one
 that waits at the latest at the end of the transaction, and what follows one that was refused it does not run.
+
+What is done after a mark can be taken back, as far as it waits still; and with it what the transaction knew by then.
 """
 
 import select
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import psycopg
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.errors import error_from_result
-from psycopg.pq import ConnStatus, ExecStatus
+from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
 from psycopg.types.json import set_json_loads
 
 from json_text import read_compact
 
 GOOD = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK)
-BEGIN, COMMIT, SAVEPOINT = "BEGIN", "COMMIT", "SAVEPOINT"
+BEGIN, COMMIT = "BEGIN", "COMMIT"
+# The statements after which there is nothing to take back.
+HARMLESS = ("SELECT", "SAVEPOINT", "RELEASE", "ROLLBACK TO")
 # As many wait at most: their values are in memory.
 WAITING_AT_MOST = 256
+
+
+@dataclass
+class Mark:
+    """How things stood in a transaction: how many statements waited, what was known, what was put off to the end."""
+
+    waiting: int
+    known: dict[Any, Any]
+    at_end: dict[Any, Any]
+    # Whether something that changes rows was sent since.
+    has_written: bool = False
 
 
 class ServerCursor:
@@ -43,8 +59,11 @@ class ServerCursor:
         # What was not sent so far: each statement, its name on the server, its values as texts, and where its result
         # is put for whoever asked for it.
         self._waiting: list[tuple[str, bytes, Any, list[Any]]] = []
-        # What the transaction knows of rows that it holds, for those who go on with it, until anything is rolled back.
-        self.known: dict[Any, Any] = {}
+        # What the transaction knows of rows that it holds, for those who go on with it; None where there is none.
+        self.known: dict[Any, Any] | None = None
+        # What is run at its end, each with its values.
+        self.at_end: dict[Any, tuple[str, Sequence[Any]]] = {}
+        self._marks: dict[str, Mark] = {}
         # The statement that failed last.
         self.failed: str | None = None
         self._answers = select.poll()
@@ -52,7 +71,7 @@ class ServerCursor:
 
     def begin(self, sql: str, _values: Sequence[Any] = ()) -> None:
         """Begin a transaction with a statement: from now on statements wait."""
-        self._in_transaction = True
+        self._in_transaction, self.known = True, {}
         self.execute_later(sql)
 
     def commit(self) -> None:
@@ -60,15 +79,16 @@ class ServerCursor:
 
         :raises psycopg.Error: When the server refuses something of it; ``rollback`` has to follow.
         """
-        if self._in_transaction and not self._is_unheard_of():
+        waiting = self._waiting
+        is_unheard_of = bool(waiting) and waiting[0][0] == BEGIN  # so the server does not know of it so far
+        is_over = self._libpq.transaction_status == TransactionStatus.IDLE and not is_unheard_of
+        if is_over or not self._in_transaction:
+            raise psycopg.OperationalError("the transaction was over before its end")
+        if len(waiting) > 1 or not is_unheard_of:
             self.execute(COMMIT)
             if self._result.command_status != COMMIT.encode():
                 raise psycopg.OperationalError("the transaction had failed, and was rolled back")
         self.end()
-
-    def _is_unheard_of(self) -> bool:
-        """Tell whether the server does not know of the transaction, in which nothing was done so far."""
-        return len(self._waiting) == 1 and self._waiting[0][0] == BEGIN
 
     def rollback(self) -> None:
         """End the transaction, if there is one, and leave nothing of it."""
@@ -77,15 +97,34 @@ class ServerCursor:
 
     def end(self) -> None:
         """Leave all that waits: the transaction is over."""
-        self._in_transaction = False
+        self._in_transaction, self.known = False, None
         self._waiting.clear()
-        self.known.clear()
+        self.at_end.clear()
+        self._marks.clear()
 
-    def forget(self) -> None:
-        """Leave what waits since the last savepoint, to which the transaction is rolled back."""
-        self.known.clear()
-        while self._waiting and not self._waiting[-1][0].startswith(SAVEPOINT):
-            del self._waiting[-1]
+    def mark(self, name: str) -> None:
+        """Note how things stand, such as at the beginning of a savepoint."""
+        self._marks[name] = Mark(len(self._waiting), dict(self.known or {}), self.at_end.copy())
+
+    def forget(self, name: str) -> None:
+        """Leave what waits since a mark, and know what was known then: the transaction is rolled back to it."""
+        if not self._in_transaction:
+            return  # it is over already, and everything forgotten
+        mark = self._marks[name]
+        del self._waiting[mark.waiting :]
+        self.known, self.at_end = mark.known.copy(), mark.at_end.copy()
+
+    def can_forget(self, name: str) -> bool:
+        """Tell whether all that was done since a mark can be forgotten, since the server did nothing but read."""
+        mark, status = self._marks.get(name), self._libpq.transaction_status
+        is_alive = status in (TransactionStatus.IDLE, TransactionStatus.INTRANS)
+        return is_alive and mark is not None and not mark.has_written
+
+    def note_sent(self, sql: str) -> None:
+        """Note that a statement was sent by somebody else, after all that waited."""
+        if not sql.startswith(HARMLESS):
+            for mark in self._marks.values():
+                mark.has_written = True
 
     def execute(self, sql: str, values: Sequence[Any] = ()) -> None:
         """Run a statement, after those that wait.
@@ -97,6 +136,7 @@ class ServerCursor:
             self._waiting.append((sql, name, texts, []))
             self._send()
             return
+        self.note_sent(sql)
         result = self._result = self._libpq.exec_prepared(name, texts)
         if result.status not in GOOD:
             self._fail(sql, result)
@@ -171,6 +211,9 @@ class ServerCursor:
         """Send all that waits in one round trip; the result of the last is that of the cursor."""
         sent, libpq = list(self._waiting), self._libpq
         self._waiting.clear()
+        for mark in self._marks.values():
+            mark.has_written |= not all(sql.startswith(HARMLESS) for sql, *_ in sent[mark.waiting :])
+            mark.waiting = 0
         try:
             libpq.enter_pipeline_mode()
             for _, name, texts, _ in sent:

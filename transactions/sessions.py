@@ -38,15 +38,12 @@ class WritingSession(Session):
         self._connections = connections
         # Whose it is, see ``Connections.take``; said anew for each unit of work.
         self.brief_for: str | None = None
-        # Whether it goes on with a transaction of others, on PostgreSQL.
-        self.has_followed = False
         self._kept: Kept | None = None
 
     def start(self) -> None:
         """Begin the transaction, if it did not begin yet."""
         if self._kept is None:
             self._kept = kept = self._connections.take(brief_for=self.brief_for)
-            self.has_followed = kept.lane is not None and kept.lane.group is not None
             self.bind = kept.connection
             self.info[RUNNER] = kept.runner
 

@@ -14,6 +14,8 @@ from transactions.server_cursor import ServerCursor
 # at the same time.
 KEPT_CONNECTIONS = 8
 CONNECTIONS_AT_MOST = 40
+# What the savepoints of SQLAlchemy begin with, before their names.
+SAVEPOINT = "SAVEPOINT "
 # How long a thread waits for one of them.
 WAIT_SECONDS = 30.0
 
@@ -102,7 +104,14 @@ class Stack:
 def _keep_order(kept: Kept) -> None:
     """Let what SQLAlchemy runs on a connection be preceded by what waits there, or by what is rolled back forgotten."""
     runner, cursor, connection = kept.runner, kept.runner.cursor, kept.connection
+
+    def send_before(sql: str) -> None:
+        runner.send_waiting()
+        if sql.startswith(SAVEPOINT):
+            cursor.mark(sql.removeprefix(SAVEPOINT))
+        cursor.note_sent(sql)
+
     # The listeners of the runner were collected before: it sees to that by itself.
-    event.listen(connection, "before_cursor_execute", lambda *_: runner.send_waiting())
-    event.listen(connection, "rollback_savepoint", lambda *_: cursor.forget())
+    event.listen(connection, "before_cursor_execute", lambda _connection, _cursor, sql, *_: send_before(sql))
+    event.listen(connection, "rollback_savepoint", lambda _connection, name, _context: cursor.forget(name))
     event.listen(connection, "rollback", lambda _: cursor.end())

@@ -1,4 +1,4 @@
-"""Units of work that have a transaction in common: each but the first in a savepoint, all committed by the last."""
+"""Units of work that have a transaction in common, which the last of them commits."""
 
 import threading
 
@@ -6,7 +6,12 @@ from sqlalchemy.exc import OperationalError
 
 from transactions.turns import ThreadTurns
 
+# On SQLite each but the first has a savepoint.
 SAVEPOINT, RELEASE, ROLLBACK = "SAVEPOINT of_unit", "RELEASE SAVEPOINT of_unit", "ROLLBACK TO SAVEPOINT of_unit"
+
+
+class Undone(OperationalError):
+    """Nothing is left of a unit of work, as one that shared its transaction was refused. Done alone, it may succeed."""
 
 
 class Group:
@@ -32,12 +37,14 @@ class Group:
     def wait(self, lock: threading.Lock) -> None:
         """Return when all is on disk.
 
-        :raises OperationalError: When it did not come on disk; then nothing of it is left.
+        :raises Undone: When nothing of it is left.
+        :raises OperationalError: When it did not come on disk, as far as is known.
         """
         lock.acquire()
         failure = self._failure
         if failure is not None:
-            raise OperationalError("COMMIT", None, getattr(failure, "orig", None) or failure) from failure
+            kind = Undone if isinstance(failure, Undone) else OperationalError
+            raise kind("COMMIT", None, getattr(failure, "orig", None) or failure) from failure
 
     def end(self, failure: BaseException | None) -> None:
         """Let all go on who wait."""

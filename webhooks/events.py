@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, insert, or_, select
+from sqlalchemy import bindparam, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.base import Executable
@@ -60,6 +60,9 @@ def _advance(upsert: Any) -> Executable:
 
 
 ADDED_EVENTS, ADDED_DELIVERIES = Prepared(insert(Event)), Prepared(insert(WebhookDelivery))
+REACHED = Prepared(
+    update(EventSequence).where(EventSequence.stream == bindparam("of_stream")).values(last=bindparam("reached"))
+)
 ADVANCE = Prepared({"postgresql": _advance(postgresql.insert), "sqlite": _advance(sqlite.insert)})
 SUBSCRIPTIONS = Prepared(
     select(WebhookEndpoint.id, WebhookEndpoint.enabled_event_types)
@@ -136,12 +139,14 @@ def _record(session: Session, organization_id: str | None, events: Sequence[NewE
     stream = organization_id or ENVIRONMENT_STREAM
     session.flush()
     asked: Asked | None = session.info.pop((SUBSCRIPTIONS, organization_id), None)
-    if asked is None or not _holds_counter(session, stream):  # both in one round trip
+    of_organization = {"organization": organization_id}
+    if _holds_counter(session, stream):
+        subscriptions = asked.rows() if asked else SUBSCRIPTIONS.rows(session, of_organization)
+        last = next_in(session, stream, len(events))
+    else:  # both in one round trip
         numbers = ADVANCE.ask(session, {"of_stream": stream, "by_count": len(events)})
-        subscriptions = SUBSCRIPTIONS.rows(session, {"organization": organization_id})
+        subscriptions = SUBSCRIPTIONS.rows(session, of_organization)
         last = _note_last(session, stream, numbers.rows())
-    else:
-        subscriptions, last = asked.rows(), next_in(session, stream, len(events))
     recorded = write_events(session, organization_id, stream, events, last=last)
     if subscriptions:
         duties = [
@@ -222,14 +227,15 @@ def _numbered(
 def next_in(session: Session, stream: str, count: int) -> int:
     """Advance a counter by ``count`` and return its new value. Its row is held until the end of the transaction.
 
-    Who goes on with a transaction that holds the row knows the value, and does not wait for it to be told.
+    Who goes on with a transaction that holds the row knows the value. What has become of it by the end is written then.
     """
-    values = {"of_stream": stream, "by_count": count}
-    known = Runner.of(session).known
-    if known is None or (EventSequence, stream) not in known:
-        return _note_last(session, stream, ADVANCE.rows(session, values))
-    ADVANCE.run(session, values)
-    return _note_last(session, stream, [(known[EventSequence, stream] + count,)])
+    known, key = Runner.of(session).known, (EventSequence, stream)
+    if known is None or key not in known:
+        return _note_last(session, stream, ADVANCE.rows(session, {"of_stream": stream, "by_count": count}))
+    known[key] += count
+    REACHED.run_at_end(session, key, {"of_stream": stream, "reached": known[key]})
+    last: int = known[key]
+    return last
 
 
 def _holds_counter(session: Session, stream: str) -> bool:

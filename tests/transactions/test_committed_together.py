@@ -5,20 +5,20 @@ On SQLite those of all, on PostgreSQL those of one organization.
 
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Event as Signal
-from threading import Thread
 
 import pytest
 from flask import Flask
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from app import create_app
 from config import Settings
 from database import db
 from errors import Conflict
 from models import Organization
+from prepared import Runner
 from tests.conftest import looking_on
-from tests.units_of_work import ACME, ADDED, WAIT, Unit, fail, names, queued
+from tests.units_of_work import ADDED, WAIT, Unit, fail, names, queued
 from transactions import lanes
 
 BOTH = pytest.mark.parametrize("database_url", ["fresh_sqlite_url", "fresh_postgres_url"], indirect=True)
@@ -77,40 +77,57 @@ def test_who_fails_takes_nothing_of_the_others_away(inside: Flask, commits: list
     assert [type(unit.ended().error) for unit in units] == [
         RuntimeError if number == failing else type(None) for number in range(3)
     ]
+    is_done_anew = failing > 0 and db.engine.dialect.name == "postgresql"  # it had changed something already
+    assert [unit.was_undone for unit in units] == [is_done_anew and number <= failing for number in range(3)]
+    assert len(commits) == (2 if is_done_anew else 1)
+    assert names() == {str(number) for number in range(3)} - {str(failing)}
+
+
+@BOTH
+@pytest.mark.parametrize("failing", [0, 1, 2])
+def test_who_fails_before_anything_was_changed_is_left_out(inside: Flask, commits: list[object], failing: int) -> None:
+    def fail_after_reading(session: Session) -> None:
+        Runner.of(session).run_text("SELECT 1")
+        fail(session)
+
+    units = [Unit(inside, str(number), is_prepared=True) for number in range(3)]
+    units[failing] = Unit(inside, None, then=fail_after_reading)
+    units[0].begun()
+    queued(*units[1:])
+    for unit in units:
+        unit.may_end.set()
+    assert [type(unit.ended().error) for unit in units] == [
+        RuntimeError if number == failing else type(None) for number in range(3)
+    ]
+    assert [unit.was_undone for unit in units] == [False] * 3
     assert len(commits) == 1
     assert names() == {str(number) for number in range(3)} - {str(failing)}
 
 
 @BOTH
 def test_a_refused_change_of_the_orm_takes_nothing_of_the_others_away(inside: Flask) -> None:
-    refused = Signal()
 
-    def add_twice() -> None:
-        try:
-            with inside.app_context(), db.unit_of_work(brief_for=ACME) as session:
-                session.add(Organization(id="org_1", name="refused"))
-                session.flush()
-                session.execute(ADDED, {"id": "org_1", "name": "refused"})
-        except Conflict:
-            refused.set()
+    def add_twice(session: Session) -> None:
+        session.add(Organization(id="org_1", name="refused"))
+        session.flush()
+        session.execute(ADDED, {"id": "org_1", "name": "refused"})
 
-    first, last = Unit(inside, "first"), Unit(inside, "last")
-    first.begun()
-    second = Thread(target=add_twice, daemon=True)
-    queued(second, last)
-    for unit in (first, last):
+    units = [Unit(inside, "first"), Unit(inside, None, then=add_twice), Unit(inside, "last")]
+    units[0].begun()
+    queued(*units[1:])
+    for unit in units:
         unit.may_end.set()
-    assert refused.wait(WAIT)
-    assert (first.ended().error, last.ended().error) == (None, None)
+    assert [type(unit.ended().error) for unit in units] == [type(None), Conflict, type(None)]
     assert names() == {"first", "last"}
 
 
 @BOTH
 def test_a_commit_that_fails_is_told_to_all_and_leaves_nothing(inside: Flask) -> None:
     def refuse(_: object) -> None:
-        raise OperationalError("COMMIT", None, Exception("disk I/O error"))
+        raise OperationalError("COMMIT", None, Exception("disk I/O error"), connection_invalidated=True)
 
-    units = [Unit(inside, str(number), then=fail if number == 1 else lambda _: None) for number in range(4)]
+    thens = [fail if number == 1 else (lambda _: None) for number in range(4)]
+    units = [Unit(inside, str(number), then=then, is_prepared=True) for number, then in enumerate(thens)]
     with looking_on(db.engine, commit=refuse):
         units[0].begun()
         queued(*units[1:])

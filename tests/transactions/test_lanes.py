@@ -8,21 +8,24 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import Connection, bindparam, event, select, text, update
+from sqlalchemy import Connection, bindparam, event, insert, select, text, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
 from app import create_app
-from blueprints.errors import is_impatience, is_passing
+from blueprints.errors import is_passing
 from config import Settings
 from database import Savepoint, db
+from directory.directories import Directory
+from directory.mapping import compile_stored_mapping
+from directory.mappings import Rules, load_rules
 from errors import Conflict
-from models import Event, Organization
+from models import AttributeMapping, Event, Organization
 from prepared import Prepared, Runner
-from tests.conftest import wait_until
+from tests.conftest import looking_on, wait_until
 from tests.units_of_work import ACME, ADDED, GLOBEX, WAIT, Unit, add_prepared, fail, names, queued
 from transactions import lanes
-from webhooks.events import next_in, record_event
+from webhooks.events import ask_subscriptions, next_in, record_event
 
 RENAMED = Prepared(update(Organization).where(Organization.id == bindparam("of")).values(name=bindparam("name")))
 SHOWN = text("SHOW lock_timeout")
@@ -81,10 +84,9 @@ def test_organizations_do_not_wait_for_each_other(inside: Flask, commits: list[o
 @pytest.mark.parametrize("is_prepared", [True, False])
 @pytest.mark.parametrize("failing", [0, 1, 2])
 def test_what_is_refused_at_the_end_of_one_takes_nothing_of_the_others_away(
-    inside: Flask, commits: list[object], failing: int, is_prepared: bool, then: Callable[[Session], None]
+    inside: Flask, failing: int, is_prepared: bool, then: Callable[[Session], None]
 ) -> None:
     add("taken")
-    commits.clear()
     thens = [then if number == failing else (lambda _: None) for number in range(3)]
     units = [Unit(inside, str(number), then=each, is_prepared=is_prepared) for number, each in enumerate(thens)]
     units[0].begun()
@@ -94,7 +96,6 @@ def test_what_is_refused_at_the_end_of_one_takes_nothing_of_the_others_away(
     assert [type(unit.ended().error) for unit in units] == [
         Conflict if number == failing else type(None) for number in range(3)
     ]
-    assert len(commits) == 1
     assert names() == {"taken", *"012"} - {str(failing)}
 
 
@@ -122,31 +123,80 @@ def test_who_follows_gives_way_to_somebody_who_waits_for_what_those_before_have_
     waits.start()
     with db.engine.connect() as looking:
         wait_until(lambda: looking.scalar(WAITS) == 1)
-    given_way = units[1].ended().error
+    units[1].may_end.set()
     waits.join(WAIT)
-    assert isinstance(given_way, OperationalError) and is_impatience(given_way)
-    assert units[0].ended().error is None
     somebody.rollback()
-    assert names() == {"first", "renamed first", "second"}
+    assert [(unit.ended().error, unit.was_undone) for unit in units] == [(None, True)] * 2
+    assert names() == {"first", "second", "renamed first", "renamed second"}
     with db.reading() as session:
         assert session.scalar(SHOWN) == patience != "100ms", "which holds for that transaction only"
 
 
-def test_a_server_that_goes_away_is_told_to_all_of_a_transaction_and_it_leaves_nothing(inside: Flask) -> None:
+def end(own: int) -> None:
+    """End a connection at the server, and return when it is gone."""
+    with db.engine.connect() as other:
+        assert other.scalar(text("SELECT pg_terminate_backend(:pid, 30000)"), {"pid": own})
+
+
+def test_a_connection_that_ends_under_one_hurts_nobody_else(inside: Flask) -> None:
     def lose(session: Session) -> None:
-        own = session.scalar(text("SELECT pg_backend_pid()"))
-        with db.engine.connect() as other:
-            assert other.scalar(text("SELECT pg_terminate_backend(:pid, 30000)"), {"pid": own})
+        end(session.scalar(text("SELECT pg_backend_pid()")) or 0)
 
     units = [Unit(inside, "first"), Unit(inside, "second", then=lose), Unit(inside, "third")]
     units[0].begun()
     queued(*units[1:])
     for unit in units:
         unit.may_end.set()
-    lost = [unit.ended().error for unit in units[:2]]
+    lost = units[1].ended().error
+    assert isinstance(lost, OperationalError) and is_passing(lost)
+    assert [units[number].ended().error for number in (0, 2)] == [None] * 2
+    assert names() == {"first", "third"}
+
+
+def test_one_that_ends_while_it_commits_is_told_to_all_as_nobody_knows_whether_it_did(inside: Flask) -> None:
+    """So it is not for us to do it again."""
+
+    def lose(connection: Connection) -> None:
+        driver: Any = connection.connection.dbapi_connection
+        end(driver.info.backend_pid)
+
+    units = [Unit(inside, str(number)) for number in range(3)]
+    with looking_on(db.engine, commit=lose):
+        units[0].begun()
+        queued(*units[1:])
+        for unit in units:
+            unit.may_end.set()
+        lost = [unit.ended().error for unit in units]
     assert all(isinstance(error, OperationalError) and is_passing(error) for error in lost)
-    assert units[2].ended().error is None, "it had not begun"
-    assert names() == {"third"}
+    assert [unit.was_undone for unit in units] == [False] * 3
+    assert names() == set()
+
+
+@pytest.mark.parametrize("by_sqlalchemy", [True, False])
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_transaction_that_is_over_before_its_end_is_not_taken_for_committed(
+    inside: Flask, place: int, by_sqlalchemy: bool
+) -> None:
+    def lose(session: Session) -> None:
+        runner = Runner.of(session)
+        runner.run_text("SELECT 1")
+        if by_sqlalchemy:
+            transaction = runner.connection.get_transaction()
+            assert transaction is not None
+            transaction.rollback()
+        else:
+            runner.driver.rollback()
+
+    units = [Unit(inside, "0", is_prepared=True), Unit(inside, "1", is_prepared=True)]
+    units[place] = Unit(inside, str(place), then=lose, is_prepared=True)
+    units[0].begun()
+    queued(*units[1:])
+    for unit in units:
+        unit.may_end.set()
+    ended = {unit.organization for unit in units if unit.ended().error is None}
+    assert units[place].organization not in ended
+    assert names() == ended, "who was told that it was done"
+    assert Unit(inside, "next").begun().ended().error is None
 
 
 def goes_on_after_a_refusal(session: Session) -> None:
@@ -185,34 +235,117 @@ def numbered(*more: Callable[[Session], None]) -> Callable[[Session], None]:
     return run
 
 
-def test_the_numbers_of_their_events_have_no_gap_whoever_fails(inside: Flask) -> None:
+@pytest.mark.parametrize("is_prepared", [True, False])
+def test_the_numbers_of_their_events_have_no_gap_whoever_fails(inside: Flask, is_prepared: bool) -> None:
     """Those who follow know the number of those before them, and do not ask for it."""
     add(ACME, "taken")
     thens = [numbered(), numbered(), numbered(refused_at_the_end), numbered(), numbered(fail), numbered(), numbered()]
-    units = [Unit(inside, str(number), then=then) for number, then in enumerate(thens)]
+    units = [Unit(inside, str(number), then=then, is_prepared=is_prepared) for number, then in enumerate(thens)]
     units[0].begun()
     queued(*units[1:])
     for unit in units:
         unit.may_end.set()
     assert [unit.ended().error is None for unit in units] == [True, True, False, True, False, True, True]
+    assert numbers_given() == [1, 2, 3, 4, 5]
+
+
+def numbers_given() -> list[int]:
+    """Return the numbers of all events, of which the next has the number that follows."""
     with db.unit_of_work() as session:
         numbers = session.scalars(select(Event.sequence).where(Event.stream == ACME).order_by(Event.sequence)).all()
-        assert numbers == [1, 2, 3, 4, 5]
-        assert next_in(session, ACME, 1) == 6
+        assert next_in(session, ACME, 1) == numbers[-1] + 1
+    return list(numbers)
 
 
+@pytest.fixture
+def statements(inside: Flask) -> Iterator[list[str]]:
+    """Each statement, as it is run."""
+    seen: list[str] = []
+    with looking_on(db.engine, before_cursor_execute=lambda _connection, _cursor, sql, *_: seen.append(sql)):
+        yield seen
+
+
+def test_the_number_that_they_reach_is_written_once_and_not_that_of_one_that_failed(
+    inside: Flask, statements: list[str]
+) -> None:
+    def numbered_and_left_out(session: Session) -> None:
+        ask_subscriptions(session, ACME)
+        record_event(session, "scimGroup.deleted", ACME, {})
+        fail(session)
+
+    add(ACME)
+    thens = [numbered(), numbered(), numbered_and_left_out, numbered(), numbered_and_left_out]
+    units = [Unit(inside, None, then=then) for then in thens]
+    units[0].begun()
+    queued(*units[1:])
+    statements.clear()
+    for unit in units:
+        unit.may_end.set()
+    assert [unit.ended().error is None for unit in units] == [True, True, False, True, False]
+    assert [unit.was_undone for unit in units] == [False] * 5
+    assert [sql.split()[0] for sql in statements if "event_sequences" in sql] == ["INSERT", "UPDATE"]
+    assert numbers_given() == [1, 2, 3]
+
+
+def test_the_rules_of_their_directory_are_asked_for_once_unless_who_asked_failed(
+    inside: Flask, statements: list[str]
+) -> None:
+    asked: list[Rules] = []
+
+    def by_rules(session: Session) -> None:
+        asked.append(load_rules(session, Directory(ACME)))
+
+    def by_rules_and_fail(session: Session) -> None:
+        by_rules(session)
+        fail(session)
+
+    add(ACME)
+    override = {"first_name": "{{ user.title }}"}
+    with db.unit_of_work() as session:
+        session.add(AttributeMapping(organization_id=ACME, mapping=override))
+    thens = [lambda _: None, by_rules_and_fail, by_rules, by_rules]
+    units = [Unit(inside, None, then=then) for then in thens]
+    units[0].begun()
+    queued(*units[1:])
+    statements.clear()
+    for unit in units:
+        unit.may_end.set()
+    assert [unit.ended().error is None for unit in units] == [True, False, True, True]
+    assert len([sql for sql in statements if "FROM organizations" in sql]) == 2
+    assert len(asked) == 3
+    assert all(rules.mapping is compile_stored_mapping(override) for rules in asked)
+
+
+@pytest.mark.parametrize("begin", [db.reading, db.unit_of_work])
+def test_the_rules_are_asked_for_anew_once_a_transaction_is_over(
+    inside: Flask, somebody: Connection, begin: Callable[[], AbstractContextManager[Session]]
+) -> None:
+    """Also by a reading, which is in no transaction."""
+    add(ACME)
+    overrides: list[dict[str, Any]] = [{}, {"first_name": "{{ user.title }}"}]
+    for override in overrides:
+        if override:
+            somebody.execute(insert(AttributeMapping).values(organization_id=ACME, mapping=override))
+            somebody.commit()
+        with begin() as session:
+            assert load_rules(session, Directory(ACME)).mapping is compile_stored_mapping(override)
+
+
+@pytest.mark.parametrize("takes_another", [True, False])
 @pytest.mark.parametrize("savepoint", [Savepoint, Session.begin_nested])
 def test_a_number_that_was_taken_back_is_given_again(
-    inside: Flask, savepoint: Callable[[Session], AbstractContextManager[Any]]
+    inside: Flask, savepoint: Callable[[Session], AbstractContextManager[Any]], takes_another: bool
 ) -> None:
     with db.unit_of_work() as session:
         assert next_in(session, ACME, 1) == 1
-        with suppress(ZeroDivisionError), savepoint(session):
-            assert next_in(session, ACME, 1) == 2
-            raise ZeroDivisionError
         assert next_in(session, ACME, 1) == 2
+        with suppress(ZeroDivisionError), savepoint(session):
+            assert next_in(session, ACME, 1) == 3
+            raise ZeroDivisionError
+        if takes_another:
+            assert next_in(session, ACME, 1) == 3
     with db.unit_of_work() as session:
-        assert next_in(session, ACME, 0) == 2
+        assert next_in(session, ACME, 0) == (3 if takes_another else 2)
 
 
 def test_nobody_waits_long_for_one_that_is_slow(inside: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
