@@ -26,6 +26,8 @@ KEPT = "authn_scim_kept"
 RUNNER = "prepared_runner"
 
 
+# Of statements that were asked ahead the values, and where the result will be; see ``Asked``.
+Answers = dict["Prepared", tuple[Mapping[str, Any], list[Any]]]
 # Runs a statement with values, and returns what the driver does.
 Run = Callable[..., Any]
 
@@ -261,18 +263,23 @@ class Prepared:
         runner = session.info.get(RUNNER)
         if runner is None or runner.within is not session._transaction:
             runner = Runner.of(session)
+        return runner, self.written(runner, values)
+
+    def written(self, runner: Runner, values: Mapping[str, Any]) -> Written:
+        """Return the statement for a kind of database and these values."""
         key = (runner.kind, *values) if self._is_of_columns else runner.kind
         written = self._written.get(key)
         if written is None:
             statement = self.statement[runner.kind] if isinstance(self.statement, Mapping) else self.statement
             written = self._written[key] = write(statement, runner.dialect, list(values))
-        return runner, written
+        return written
 
 
 class Asked:
     """Rows that are asked for ahead of their use: on PostgreSQL they come in the round trip of the next statement.
 
-    There they are as they were when they were asked for. On SQLite the statement is run when they are used, if ever.
+    There they are as they were when they were asked for, which somebody else may have done (``transactions/ahead.py``).
+    On SQLite the statement is run when they are used, if ever.
     """
 
     def __init__(self, statement: Prepared, session: Session, values: Mapping[str, Any]) -> None:
@@ -281,6 +288,11 @@ class Asked:
         ask = runner.ask
         if ask is not None:
             self._runner, self._written = runner, (sql, bound, _) = statement.begin(session, values)
+            answers: Answers | None = runner.cursor.answers
+            asked, place = (answers and answers.pop(statement, None)) or (None, None)
+            if asked == values:
+                self._place = place
+                return
             try:
                 self._place = ask(sql, bound(values))
             except runner.error as error:

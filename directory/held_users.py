@@ -1,19 +1,19 @@
 """A user of a directory who is to be written: the row and the person, held, and what comes in the same round trip."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from directory.directories import Directory
 from directory.mappings import ask_rules
-from directory.memberships import ask_membership
+from directory.memberships import ANY_MEMBERSHIP, ask_membership
 from directory.resources import Document, load
 from directory.rows import LOADED, loaded_row
 from errors import NotFound
 from models import DirectoryUser, User
 from prepared import Asked, Prepared
-from webhooks.events import ask_subscriptions
+from webhooks.events import SUBSCRIPTIONS, ask_subscriptions
 
 HELD_USER = Prepared(
     select(*LOADED[DirectoryUser], *LOADED[User])
@@ -43,6 +43,16 @@ class AskedUser(NamedTuple):
 
     row_and_person: Asked
     membership: Asked
+
+
+def questions_of(directory: Directory, user_id: str) -> list[tuple[Prepared, dict[str, Any]]]:
+    """Return what ``ask_directory_user`` asks, but for what whoever shares the transaction knows already."""
+    organization = {"organization": directory.organization_id}
+    return [
+        (HELD_USER, {**organization, "user": user_id}),
+        (SUBSCRIPTIONS, organization),
+        (ANY_MEMBERSHIP, {**organization, "user": user_id, "person": user_id}),
+    ]
 
 
 def ask_directory_user(session: Session, directory: Directory, user_id: str) -> AskedUser:

@@ -152,7 +152,13 @@ def with_few_members(session: Session, directory: Directory, document: StoredDoc
 
 def ask_groups(session: Session, directory: Directory, user_id: str) -> Asked:
     """Ask for the groups of a User, for ``with_groups``; see ``Asked``."""
-    return GROUPS_OF_ONE.ask(session, {"organization": directory.organization_id, "id": user_id})
+    statement, values = groups_question(directory, user_id)
+    return statement.ask(session, values)
+
+
+def groups_question(directory: Directory, user_id: str) -> tuple[Prepared, dict[str, Any]]:
+    """Return what ``ask_groups`` asks."""
+    return GROUPS_OF_ONE, {"organization": directory.organization_id, "id": user_id}
 
 
 def with_groups(document: StoredDocument, asked: Asked) -> StoredDocument:

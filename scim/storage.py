@@ -24,18 +24,19 @@ from database import conflict_of
 from directory.directories import Directory
 from directory.group_membership import MemberChange, hold_groups_of
 from directory.groups import change_group, create_group, delete_group, hold_group
-from directory.held_users import HeldUser, ask_directory_user, held_user
+from directory.held_users import HeldUser, ask_directory_user, held_user, questions_of
 from directory.lifecycle import change_directory_user, create_directory_user, delete_directory_user
 from directory.resources import GroupResource, UserResource, load
 from errors import Conflict, DomainError, InvalidInput, NotFound, VersionMismatch
 from models import DirectoryGroup, DirectoryUser
-from prepared import Asked
+from prepared import Asked, Prepared
 from scim.documents import NOTHING, StoredDocument, version_of
 from scim.group_members import read_members
 from scim.projection import Projection, projection_of, shows_computed
-from scim.reading import ask_groups, get_document, with_few_members, with_groups, with_members
+from scim.reading import ask_groups, get_document, groups_question, with_few_members, with_groups, with_members
 from scim.searching import Search
 from scim.sorting import Position
+from transactions.ahead import ask_ahead
 
 # What is never part of a stored document: computed, given by us, or secret.
 USER_LEFT_OUT = ("id", "meta", "groups", "password")
@@ -117,11 +118,18 @@ class DirectoryStorage(ScimStorage):
         :raises NotFoundException: When the directory has no such user.
         """
         with TranslatedErrors():
+            ask_ahead(self.session, user_id, lambda: self._questions_of(user_id))
             asked = ask_directory_user(self.session, self.directory, user_id)
             if self.is_shown:
                 self.asked_groups = ask_groups(self.session, self.directory, user_id)
             self.held = held_user(asked)
         return self.held
+
+    def _questions_of(self, user_id: str) -> list[tuple[Prepared, dict[str, Any]]]:
+        questions = questions_of(self.directory, user_id)
+        if self.is_shown:
+            questions.append(groups_question(self.directory, user_id))
+        return questions
 
     def hold(self, user_id: str) -> HeldUser:
         """Return a user to be written, the one that was held a moment ago if it is the same."""

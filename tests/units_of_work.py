@@ -13,6 +13,7 @@ from ids import new_id
 from models import Organization
 from prepared import Prepared
 from tests.conftest import wait_until
+from transactions.ahead import ask_ahead
 from transactions.together import Undone
 from transactions.turns import ThreadTurns, turns_of
 
@@ -38,6 +39,8 @@ class Unit(Thread):
     :param name: Of the organization that it adds; None for none.
     :param is_prepared: Whether it works with a statement of whose result nobody asks, and without the ORM.
 
+    :param about: What it is about, if it says so before it begins; it asks nothing ahead.
+
     What was undone on behalf of others it does again, alone, as a request does.
     """
 
@@ -49,10 +52,11 @@ class Unit(Thread):
         brief_for: str | None = ACME,
         then: Callable[[Session], object] = lambda _: None,
         is_prepared: bool = False,
+        about: str | None = None,
     ) -> None:
         super().__init__(daemon=True)
         self.app, self.organization, self.brief_for, self.then = app, name, brief_for, then
-        self.is_prepared = is_prepared
+        self.is_prepared, self.about = is_prepared, about
         self.has_begun, self.may_end, self.has_ended = Signal(), Signal(), Signal()
         self.error: BaseException | None = None
         self.was_undone = False
@@ -70,6 +74,8 @@ class Unit(Thread):
 
     def work(self, brief_for: str | None) -> None:
         with self.app.app_context(), db.unit_of_work(brief_for=brief_for) as session:
+            if self.about:
+                ask_ahead(session, self.about, list)
             if self.is_prepared and self.organization:
                 add_prepared(session, new_id("org"), self.organization)
             elif self.organization:

@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from prepared import KEPT, RUNNER, Runner
+from transactions.ahead import Ahead
 
 Found = TypeVar("Found")
 # What a session that reads keeps from one transaction to the next, as it does its connection.
@@ -105,11 +106,12 @@ class Connections(ABC):
             return read(session)
 
     @abstractmethod
-    def take(self, *, brief_for: str | None = None) -> Kept:
+    def take(self, *, brief_for: str | None = None, ahead: Ahead | None = None) -> Kept:
         """Begin a transaction that writes, and return its connection, which is this thread's until it has ended.
 
         :param brief_for: Whose unit of work it is, if it takes so little time that others of the same may wait for
             it, to be committed with it.
+        :param ahead: What it will ask first, if that is known: others may ask it while it waits.
         """
 
     @abstractmethod

@@ -8,6 +8,7 @@ from weakref import WeakValueDictionary
 
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
+from transactions.ahead import Ahead
 from transactions.kept import Kept
 from transactions.stack import Stack
 from transactions.together import Group, Undone
@@ -41,6 +42,8 @@ class Lane:
         self.kept: Kept | None = None
         self.has_place = False
         self.group: Group | None = None
+        # What those who wait will ask first; each belongs to its own, but for the answers.
+        self.ahead: list[Ahead] = []
 
 
 class Lanes:
@@ -53,6 +56,8 @@ class Lanes:
     What one of them has written is sent with what the next one asks. So whoever is refused something need not be who
     caused it: then nothing is left of any of them, and each is told to do its work again, alone (``Undone``). They need
     no savepoints then: of one that fails by itself what waits is left out, and where more was done, all is undone, too.
+
+    What somebody who waits will ask first is asked by whoever gets the turn, as long as it is about something else.
     """
 
     def __init__(self, stack: Stack) -> None:
@@ -64,18 +69,18 @@ class Lanes:
         self._lanes: WeakValueDictionary[str, Lane] = WeakValueDictionary()
         self._mutex = threading.Lock()
 
-    def take(self, organization: str) -> Kept | None:
+    def take(self, organization: str, ahead: Ahead | None = None) -> Kept | None:
         """Begin a transaction, or go on with that of others; None where that would take too long."""
         with self._mutex:
             lane = self._lanes.get(organization)
             if lane is None:
                 lane = self._lanes[organization] = Lane()
-        if not lane.turns.take(TURN_SECONDS, is_brief=True):
+        if not self._take_turn(lane, ahead):
             return None
+        if lane.kept is not None:
+            self._follow(lane.kept, lane, ahead)
+            return lane.kept
         try:
-            if lane.kept is not None:
-                lane.kept.runner.mark(UNIT)
-                return lane.kept
             lane.has_place = self._take_place()
             lane.kept = kept = self._stack.begin(self._idle)
         except BaseException as failure:
@@ -83,6 +88,31 @@ class Lanes:
             raise
         kept.lane = lane
         return kept
+
+    def _take_turn(self, lane: Lane, ahead: Ahead | None) -> bool:
+        if ahead is None:
+            return lane.turns.take(TURN_SECONDS, is_brief=True)
+        lane.ahead.append(ahead)
+        try:
+            return lane.turns.take(TURN_SECONDS, is_brief=True)
+        finally:
+            lane.ahead.remove(ahead)
+
+    def _follow(self, kept: Kept, lane: Lane, ahead: Ahead | None) -> None:
+        """Go on with the transaction of others, and ask what those who wait will ask.
+
+        :raises Undone: When the server refused something that the others had written.
+        """
+        try:
+            for other in [*lane.ahead]:
+                if ahead is None or other.about == ahead.about:
+                    other.answers = None  # who comes first may change what was asked
+                elif other.answers is None:
+                    other.ask(kept.runner)
+            kept.runner.mark(UNIT)
+        except DBAPIError as failure:
+            self._undo(kept, lane, failure)
+        kept.runner.cursor.answers = ahead and ahead.answers
 
     def _take_place(self) -> bool:
         try:
@@ -164,6 +194,8 @@ class Lanes:
         """End a turn, and what is left of the transaction; all who wait for it are told."""
         kept, lane.kept = lane.kept, None
         group, lane.group = lane.group, None
+        for other in [*lane.ahead]:
+            other.answers = None
         if kept is not None:
             kept.lane = None
             keeps = self._idle if len(self._idle) < KEPT_CONNECTIONS else None

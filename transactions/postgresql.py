@@ -7,6 +7,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from prepared import RUNNER
+from transactions.ahead import Ahead
 from transactions.kept import Connections, Found, Kept, empty
 from transactions.lanes import Lane, Lanes
 from transactions.shared_readings import SharedReadings
@@ -42,9 +43,9 @@ class PostgresqlConnections(Connections):
         found: Found = self._shared.read(question, run)
         return found
 
-    def take(self, *, brief_for: str | None = None) -> Kept:
+    def take(self, *, brief_for: str | None = None, ahead: Ahead | None = None) -> Kept:
         """Begin a transaction that writes, or go on with that of others of the same organization."""
-        kept = None if brief_for is None else self._lanes.take(brief_for)
+        kept = None if brief_for is None else self._lanes.take(brief_for, ahead)
         return kept or self._stack.begin()
 
     def commit(self, kept: Kept) -> None:

@@ -19,6 +19,7 @@ from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
 from psycopg.types.json import set_json_loads
 
 from json_text import read_compact
+from prepared import Answers
 
 GOOD = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK)
 BEGIN, COMMIT = "BEGIN", "COMMIT"
@@ -64,6 +65,8 @@ class ServerCursor:
         # What is run at its end, each with its values.
         self.at_end: dict[Any, tuple[str, Sequence[Any]]] = {}
         self._marks: dict[str, Mark] = {}
+        # What somebody else asked already for whoever goes on with the transaction, see ``Ahead``.
+        self.answers: Answers | None = None
         # The statement that failed last.
         self.failed: str | None = None
         self._answers = select.poll()
@@ -97,7 +100,7 @@ class ServerCursor:
 
     def end(self) -> None:
         """Leave all that waits: the transaction is over."""
-        self._in_transaction, self.known = False, None
+        self._in_transaction, self.known, self.answers = False, None, None
         self._waiting.clear()
         self.at_end.clear()
         self._marks.clear()

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session, SessionTransaction
 from sqlalchemy.orm.session import JoinTransactionMode
 
 from prepared import RUNNER, Runner
+from transactions.ahead import AHEAD
 from transactions.kept import Connections, Kept
 from transactions.sqlite import SqliteConnections
 
@@ -43,7 +44,8 @@ class WritingSession(Session):
     def start(self) -> None:
         """Begin the transaction, if it did not begin yet."""
         if self._kept is None:
-            self._kept = kept = self._connections.take(brief_for=self.brief_for)
+            ahead = self.info.pop(AHEAD, None)
+            self._kept = kept = self._connections.take(brief_for=self.brief_for, ahead=ahead)
             self.bind = kept.connection
             self.info[RUNNER] = kept.runner
 

@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from transactions.ahead import Ahead
 from transactions.kept import Connections, Kept, empty
 from transactions.together import RELEASE, ROLLBACK, SAVEPOINT, Group
 from transactions.turns import Turns, turns_of
@@ -47,7 +48,7 @@ class SqliteConnections(Connections):
             reader = self._of_thread.reader = SqliteReader(self.engine)
         return reader
 
-    def take(self, *, brief_for: str | None = None) -> Kept:
+    def take(self, *, brief_for: str | None = None, ahead: Ahead | None = None) -> Kept:  # noqa: ARG002
         """Wait for the turn to write, and take the write lock at once.
 
         A transaction that reads first and writes later could not wait for the lock (SQLITE_BUSY_SNAPSHOT).

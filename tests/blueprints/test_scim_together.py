@@ -1,7 +1,7 @@
 """Writes of one organization that PostgreSQL commits together: each is answered as if it had come alone."""
 
 import json
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,17 +10,19 @@ import psycopg
 import pytest
 from flask import Flask
 from sqlalchemy import select, text
+from werkzeug.test import TestResponse
 
 from app import create_app
 from blueprints.scim import WireRequest, is_brief
 from config import Settings
 from database import UnitOfWork, db
+from errors import Conflict
 from ids import new_id
 from models import Event, WebhookDelivery, WebhookEndpoint
 from tests import okta
 from tests.conftest import Tenant, looking_on, wait_until
 from tests.events import events_of
-from tests.units_of_work import WAIT, Unit
+from tests.units_of_work import WAIT, Unit, add_prepared
 from transactions import lanes
 from transactions.server_cursor import ServerCursor
 from webhooks.events import record_event
@@ -84,6 +86,84 @@ def test_a_refused_one_among_them_is_refused_alone(app: Flask, acme: Tenant) -> 
         assert first.ended().error is None
         assert [answer.result(WAIT)[0] for answer in answers] == [200, 404, 200]
     assert acme.scim("GET", f"/Users/{ada}").json["active"] is True
+
+
+def submit(
+    threads: ThreadPoolExecutor, tenant: Tenant, requests: list[tuple[str, dict[str, Any]]]
+) -> list["Future[TestResponse]"]:
+    """Send a PATCH to each path, one after the other, each of which has to wait for its turn."""
+    answers = []
+    for count, (path, body) in enumerate(requests, 1):
+        mine = replace(tenant, client=tenant.client.application.test_client())
+        answers.append(threads.submit(mine.scim, "PATCH", path, body))
+        wait_for_turn(tenant.organization_id, count)
+    return answers
+
+
+def test_what_those_will_ask_who_wait_is_asked_by_one_of_them(
+    app: Flask, acme: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people, send, trips = [create(acme, f"person.n{number}") for number in range(4)], ServerCursor._send, list[str]()
+
+    def send_and_tell(cursor: ServerCursor) -> None:
+        trips.append(cursor._waiting[-1][0].split()[0])
+        send(cursor)
+
+    monkeypatch.setattr(ServerCursor, "_send", send_and_tell)
+    with app.app_context(), ThreadPoolExecutor(4) as threads:
+        for active in (False, True):  # the second time the server knows the statements
+            first = Unit(app, str(active), brief_for=acme.organization_id, is_prepared=True).begun()
+            answers = submit(threads, acme, [(f"/Users/{each}", okta.set_active(active)) for each in people])
+            trips.clear()
+            assert first.ended().error is None
+            found = [answer.result(WAIT) for answer in answers]
+            assert [(answer.status_code, answer.json["id"]) for answer in found] == [(200, each) for each in people]
+            assert [answer.json["active"] for answer in found] == [active] * 4
+    # All they ask first, the number of the next event, and the end.
+    assert trips == ["SELECT", "SELECT", "COMMIT"]
+
+
+def test_what_was_asked_ahead_is_asked_again_where_somebody_may_have_changed_it(app: Flask, acme: Tenant) -> None:
+    ada, grace = create(acme, "ada.lovelace"), create(acme, "grace.hopper")
+    group = acme.scim("POST", "/Groups", okta.group("Engineers")).json["id"]
+    join = okta.patch({"op": "add", "path": "members", "value": [{"value": ada}]})
+    named = okta.patch({"op": "replace", "value": {"displayName": "Augusta"}})
+    with app.app_context(), ThreadPoolExecutor(5) as threads:
+        first = Unit(app, "first", brief_for=acme.organization_id, is_prepared=True).begun()
+        requests = [(f"/Users/{grace}", okta.set_active(False)), (f"/Groups/{group}", join)]
+        requests += [(f"/Users/{ada}", okta.set_active(False)), (f"/Users/{ada}", named), (f"/Users/{grace}", named)]
+        answers = submit(threads, acme, requests)
+        assert first.ended().error is None
+        _, _, deactivated, augusta, augusta_too = [answer.result(WAIT).json for answer in answers]
+    assert [each["value"] for each in deactivated["groups"]] == [group]
+    assert (augusta["active"], augusta["displayName"], augusta["groups"]) == (False, "Augusta", deactivated["groups"])
+    assert (augusta_too["active"], augusta_too["displayName"]) == (False, "Augusta")
+    assert acme.scim("GET", f"/Users/{ada}").json["meta"]["version"] == augusta["meta"]["version"]
+
+
+def test_what_was_asked_ahead_in_a_transaction_that_failed_is_asked_again(
+    app: Flask, acme: Tenant, globex: Tenant
+) -> None:
+    def refused(session: Any) -> None:
+        add_prepared(session, globex.organization_id, "there already")
+
+    people = [create(acme, "ada.lovelace"), create(acme, "grace.hopper")]
+    with app.app_context(), ThreadPoolExecutor(2) as threads:
+        for active, then in (
+            (True, lambda _: None),
+            (False, refused),
+        ):  # the second time the server knows the statements
+            first = Unit(app, str(active), brief_for=acme.organization_id, then=then, is_prepared=True).begun()
+            answers = submit(threads, acme, [(f"/Users/{each}", okta.set_active(active)) for each in people])
+            assert (type(first.ended().error), first.was_undone) == (
+                (type(None), False) if active else (Conflict, True)
+            )
+            found = [answer.result(WAIT) for answer in answers]
+            assert [(answer.status_code, answer.json["active"]) for answer in found] == [(200, active)] * 2
+    happened = events_of(app, acme.organization_id)[-2:]
+    assert {(event["type"], event["data"]["user"]["id"]) for event in happened} == {
+        ("scimUser.deprovisioned", each) for each in people
+    }
 
 
 def test_who_follows_nobody_waits_for_a_lock_once(

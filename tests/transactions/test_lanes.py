@@ -25,9 +25,11 @@ from prepared import Prepared, Runner
 from tests.conftest import looking_on, wait_until
 from tests.units_of_work import ACME, ADDED, GLOBEX, WAIT, Unit, add_prepared, fail, names, queued
 from transactions import lanes
+from transactions.ahead import Ahead
 from webhooks.events import ask_subscriptions, next_in, record_event
 
 RENAMED = Prepared(update(Organization).where(Organization.id == bindparam("of")).values(name=bindparam("name")))
+ORGANIZATION = Prepared(select(Organization.name).where(Organization.id == bindparam("of")))
 SHOWN = text("SHOW lock_timeout")
 LOCKED = text("SELECT id FROM organizations WHERE id = :id FOR UPDATE")
 WAITS = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()")
@@ -314,6 +316,32 @@ def test_the_rules_of_their_directory_are_asked_for_once_unless_who_asked_failed
     assert len([sql for sql in statements if "FROM organizations" in sql]) == 2
     assert len(asked) == 3
     assert all(rules.mapping is compile_stored_mapping(override) for rules in asked)
+
+
+@pytest.mark.parametrize("then", [lambda _: None, fail])
+@pytest.mark.parametrize("about", ["another", "this", None])
+def test_what_somebody_will_ask_who_waits_is_asked_unless_that_may_change_and_for_that_transaction_only(
+    inside: Flask, about: str | None, then: Callable[[Session], None]
+) -> None:
+    add(ACME)
+    waits = Ahead("this", lambda: [(ORGANIZATION, {"of": ACME})])
+    seen: list[Any] = []
+
+    def look_and_go_on(session: Session) -> None:
+        Runner.of(session).send_waiting()
+        seen.extend((values, result.ntuples) for values, [result] in (waits.answers or {}).values())
+        then(session)
+
+    units = [Unit(inside, "0"), Unit(inside, "1", then=look_and_go_on, about=about)]
+    units[0].begun()
+    queued(units[1])
+    of_all()._lanes[ACME].ahead.append(waits)
+    for unit in units:
+        unit.may_end.set()
+    for unit in units:
+        unit.ended()
+    assert seen[:1] == ([({"of": ACME}, 1)] if about == "another" else [])
+    assert waits.answers is None, "it is over"
 
 
 @pytest.mark.parametrize("begin", [db.reading, db.unit_of_work])
