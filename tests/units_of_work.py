@@ -1,6 +1,6 @@
 """Units of work that wait for each other, step by step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from threading import Event as Signal
 from threading import Thread
 
@@ -103,6 +103,14 @@ def queued(*units: Thread) -> None:
         before = waiting()
         unit.start()
         wait_until(lambda before=before: waiting() == before + 1)
+
+
+def follow_each_other(units: Sequence[Unit]) -> None:
+    """Have each but the first wait for its turn while that is at work, and let all go on then."""
+    units[0].begun()
+    queued(*units[1:])
+    for unit in units:
+        unit.may_end.set()
 
 
 def names() -> set[str]:

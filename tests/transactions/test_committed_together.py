@@ -18,7 +18,7 @@ from errors import Conflict
 from models import Organization
 from prepared import Runner
 from tests.conftest import looking_on
-from tests.units_of_work import ADDED, WAIT, Unit, fail, names, queued
+from tests.units_of_work import ADDED, WAIT, Unit, fail, follow_each_other, names, queued
 from transactions import lanes
 
 BOTH = pytest.mark.parametrize("database_url", ["fresh_sqlite_url", "fresh_postgres_url"], indirect=True)
@@ -70,10 +70,7 @@ def test_who_is_alone_is_committed_alone(inside: Flask, commits: list[object]) -
 @pytest.mark.parametrize("failing", [0, 1, 2])
 def test_who_fails_takes_nothing_of_the_others_away(inside: Flask, commits: list[object], failing: int) -> None:
     units = [Unit(inside, str(number), then=fail if number == failing else lambda _: None) for number in range(3)]
-    units[0].begun()
-    queued(*units[1:])
-    for unit in units:
-        unit.may_end.set()
+    follow_each_other(units)
     assert [type(unit.ended().error) for unit in units] == [
         RuntimeError if number == failing else type(None) for number in range(3)
     ]
@@ -92,10 +89,7 @@ def test_who_fails_before_anything_was_changed_is_left_out(inside: Flask, commit
 
     units = [Unit(inside, str(number), is_prepared=True) for number in range(3)]
     units[failing] = Unit(inside, None, then=fail_after_reading)
-    units[0].begun()
-    queued(*units[1:])
-    for unit in units:
-        unit.may_end.set()
+    follow_each_other(units)
     assert [type(unit.ended().error) for unit in units] == [
         RuntimeError if number == failing else type(None) for number in range(3)
     ]
@@ -113,10 +107,7 @@ def test_a_refused_change_of_the_orm_takes_nothing_of_the_others_away(inside: Fl
         session.execute(ADDED, {"id": "org_1", "name": "refused"})
 
     units = [Unit(inside, "first"), Unit(inside, None, then=add_twice), Unit(inside, "last")]
-    units[0].begun()
-    queued(*units[1:])
-    for unit in units:
-        unit.may_end.set()
+    follow_each_other(units)
     assert [type(unit.ended().error) for unit in units] == [type(None), Conflict, type(None)]
     assert names() == {"first", "last"}
 
@@ -129,10 +120,7 @@ def test_a_commit_that_fails_is_told_to_all_and_leaves_nothing(inside: Flask) ->
     thens = [fail if number == 1 else (lambda _: None) for number in range(4)]
     units = [Unit(inside, str(number), then=then, is_prepared=True) for number, then in enumerate(thens)]
     with looking_on(db.engine, commit=refuse):
-        units[0].begun()
-        queued(*units[1:])
-        for unit in units:
-            unit.may_end.set()
+        follow_each_other(units)
         assert [type(unit.ended().error) for unit in units] == [OperationalError] * 4, (
             "a refusal may come of the others"
         )

@@ -23,7 +23,7 @@ from errors import Conflict
 from models import AttributeMapping, Event, Organization
 from prepared import Prepared, Runner
 from tests.conftest import looking_on, wait_until
-from tests.units_of_work import ACME, ADDED, GLOBEX, WAIT, Unit, add_prepared, fail, names, queued
+from tests.units_of_work import ACME, ADDED, GLOBEX, WAIT, Unit, add_prepared, fail, follow_each_other, names, queued
 from transactions import lanes
 from transactions.ahead import Ahead
 from webhooks.events import ask_subscriptions, next_in, record_event
@@ -91,10 +91,7 @@ def test_what_is_refused_at_the_end_of_one_takes_nothing_of_the_others_away(
     add("taken")
     thens = [then if number == failing else (lambda _: None) for number in range(3)]
     units = [Unit(inside, str(number), then=each, is_prepared=is_prepared) for number, each in enumerate(thens)]
-    units[0].begun()
-    queued(*units[1:])
-    for unit in units:
-        unit.may_end.set()
+    follow_each_other(units)
     assert [type(unit.ended().error) for unit in units] == [
         Conflict if number == failing else type(None) for number in range(3)
     ]
@@ -145,10 +142,7 @@ def test_a_connection_that_ends_under_one_hurts_nobody_else(inside: Flask) -> No
         end(session.scalar(text("SELECT pg_backend_pid()")) or 0)
 
     units = [Unit(inside, "first"), Unit(inside, "second", then=lose), Unit(inside, "third")]
-    units[0].begun()
-    queued(*units[1:])
-    for unit in units:
-        unit.may_end.set()
+    follow_each_other(units)
     lost = units[1].ended().error
     assert isinstance(lost, OperationalError) and is_passing(lost)
     assert [units[number].ended().error for number in (0, 2)] == [None] * 2
@@ -164,20 +158,18 @@ def test_one_that_ends_while_it_commits_is_told_to_all_as_nobody_knows_whether_i
 
     units = [Unit(inside, str(number)) for number in range(3)]
     with looking_on(db.engine, commit=lose):
-        units[0].begun()
-        queued(*units[1:])
-        for unit in units:
-            unit.may_end.set()
+        follow_each_other(units)
         lost = [unit.ended().error for unit in units]
     assert all(isinstance(error, OperationalError) and is_passing(error) for error in lost)
     assert [unit.was_undone for unit in units] == [False] * 3
     assert names() == set()
 
 
+@pytest.mark.parametrize("then", [lambda _: None, fail])
 @pytest.mark.parametrize("by_sqlalchemy", [True, False])
 @pytest.mark.parametrize("place", [0, 1])
 def test_a_transaction_that_is_over_before_its_end_is_not_taken_for_committed(
-    inside: Flask, place: int, by_sqlalchemy: bool
+    inside: Flask, place: int, by_sqlalchemy: bool, then: Callable[[Session], None]
 ) -> None:
     def lose(session: Session) -> None:
         runner = Runner.of(session)
@@ -188,13 +180,11 @@ def test_a_transaction_that_is_over_before_its_end_is_not_taken_for_committed(
             transaction.rollback()
         else:
             runner.driver.rollback()
+        then(session)
 
     units = [Unit(inside, "0", is_prepared=True), Unit(inside, "1", is_prepared=True)]
     units[place] = Unit(inside, str(place), then=lose, is_prepared=True)
-    units[0].begun()
-    queued(*units[1:])
-    for unit in units:
-        unit.may_end.set()
+    follow_each_other(units)
     ended = {unit.organization for unit in units if unit.ended().error is None}
     assert units[place].organization not in ended
     assert names() == ended, "who was told that it was done"
@@ -219,10 +209,7 @@ def test_a_savepoint_that_sqlalchemy_could_not_end_hurts_nobody_after_it(
 ) -> None:
     add("taken")
     units = [Unit(inside, str(number), then=then if number == place else lambda _: None) for number in range(4)]
-    units[0].begun()
-    queued(*units[1:])
-    for unit in units:
-        unit.may_end.set()
+    follow_each_other(units)
     assert [unit.ended().error is None for unit in units] == [number != place for number in range(4)]
     assert Unit(inside, "later").begun().ended().error is None
     assert names() == {"taken", "later", *"0123"} - {str(place)}
@@ -243,10 +230,7 @@ def test_the_numbers_of_their_events_have_no_gap_whoever_fails(inside: Flask, is
     add(ACME, "taken")
     thens = [numbered(), numbered(), numbered(refused_at_the_end), numbered(), numbered(fail), numbered(), numbered()]
     units = [Unit(inside, str(number), then=then, is_prepared=is_prepared) for number, then in enumerate(thens)]
-    units[0].begun()
-    queued(*units[1:])
-    for unit in units:
-        unit.may_end.set()
+    follow_each_other(units)
     assert [unit.ended().error is None for unit in units] == [True, True, False, True, False, True, True]
     assert numbers_given() == [1, 2, 3, 4, 5]
 
